@@ -1,0 +1,156 @@
+"""One request's life, as values: Inbound → Call → Plan → Attempt… → Completion or StreamEvents → Outcome.
+
+Every step of `pipeline.py` takes the last step's value and makes a new one. All are frozen, none holds a socket.
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.domain.catalog import Backend, Deployment
+from gateway.errors import GatewayError
+
+
+class Operation(enum.StrEnum):
+    """What is being asked for; the usage record's `operation`."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+    LIST_MODELS = "models.list"
+    GET_MODEL = "models.get"
+    MANAGE = "manage"
+    UNKNOWN = "unknown"
+
+
+class Surface(enum.StrEnum):
+    """Whose URL shape the client used."""
+
+    OPENAI = "openai"  # /v1/…
+    AZURE = "azure"  # /openai/deployments/{deployment}/…?api-version=
+    AZURE_V1 = "azure-v1"  # /openai/v1/…
+
+
+class Inbound(msgspec.Struct, frozen=True, gc=False):
+    """An HTTP request as the route read it.
+
+    Attributes:
+        operation: What the route stands for.
+        surface: Whose URL shape it came by.
+        request_id: Ours; answered as x-request-id and written to the record.
+        headers: Names in lower case.
+        query: The last value of each parameter.
+        path_model: The deployment in an Azure path or the id of `GET /v1/models/{id}`; empty elsewhere.
+        body: As sent, decompressed.
+        received_s: On the Clock.
+    """
+
+    operation: Operation
+    surface: Surface
+    request_id: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    path_model: str
+    body: bytes
+    received_s: float
+
+
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """A model call: the fields we act on, and the client's own bytes for all the rest.
+
+    Attributes:
+        model: The public name asked for.
+        body: The client's bytes; providers splice into them and never re-serialise what they do not change.
+        document: `body` parsed strictly. Read it, never write it.
+        stream: The client wants server-sent events.
+        include_usage: The client asked for the usage chunk itself.
+        max_output_tokens: The client's ceiling for one choice, if it gave one.
+        choices: `n`.
+        api_version: The client's `api-version`, if it gave one.
+        trace: The traceparent to send upstream.
+    """
+
+    operation: Operation
+    surface: Surface
+    model: str
+    body: bytes
+    document: Mapping[str, Any]
+    stream: bool = False
+    include_usage: bool = False
+    max_output_tokens: int | None = None
+    choices: int = 1
+    api_version: str | None = None
+    trace: str = ""
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True, gc=False):
+    """What a provider wants sent. Credentials are not in it: the Upstream adds them from `backend.auth`."""
+
+    backend: Backend
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens of one call. `prompt_tokens` includes cached ones, `completion_tokens` includes reasoning ones."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+class Completion(msgspec.Struct, frozen=True, gc=False):
+    """A complete answer: the bytes for the client, and what we read from them."""
+
+    body: bytes
+    usage: Usage | None = None
+    text: str = ""
+    finish_reason: str | None = None
+
+
+class StreamEvent(msgspec.Struct, frozen=True, gc=False):
+    """One upstream event.
+
+    Attributes:
+        data: Bytes for the client, framing included; empty where the client must not see the event.
+        text: The content it adds, for counting.
+        content: It carries the model's output (text, tool arguments, reasoning): the first one stamps TTFT.
+        usage: The provider's own numbers, in the event that has them.
+        finish_reason: Where this event ends a choice.
+        done: The stream ended as the protocol says it should.
+        error: The stream broke; nothing follows.
+    """
+
+    data: bytes
+    text: str = ""
+    content: bool = False
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    done: bool = False
+    error: GatewayError | None = None
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A deployment that may serve the call, and why it stands where it stands."""
+
+    deployment: Deployment
+    reason: str
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The candidates in the order in which they are tried, and how many attempts there may be in all."""
+
+    candidates: tuple[Candidate, ...]
+    max_attempts: int

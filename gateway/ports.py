@@ -1,0 +1,170 @@
+"""The seams: what the gateway asks of the world, as Protocols, and nothing else.
+
+Each has at least two real implementations (a fake counts), one contract suite runs over all of them, and only
+`gateway/adapters/` may talk to the outside. Methods raise members of `gateway.errors` only.
+"""
+
+import datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from gateway.domain.call import Call, Completion, StreamEvent, UpstreamRequest
+from gateway.domain.catalog import Deployment
+from gateway.domain.tables import Entity, Page, Value, Write
+from gateway.errors import UpstreamError
+
+
+class StreamDecoder(Protocol):
+    """Turns an upstream's stream into client events. Holds the state of one stream; never shared."""
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """Take the next bytes, split anywhere, and return the events they complete."""
+        ...
+
+    def finish(self) -> list[StreamEvent]:
+        """Take the end of the upstream's stream: what was left over, or an error event if it broke off."""
+        ...
+
+
+class Provider(Protocol):
+    """One wire protocol, sans-IO: bytes in, bytes out, no sockets, no clocks, no secrets."""
+
+    def encode(self, call: Call, deployment: Deployment) -> UpstreamRequest:
+        """Build the upstream request. Idempotent: it runs once per attempt. Credentials are the Upstream's business."""
+        ...
+
+    def decode(self, call: Call, body: bytes) -> Completion:
+        """Read a complete 2xx answer; raises UpstreamError where it is not what the protocol promises."""
+        ...
+
+    def decoder(self, call: Call) -> StreamDecoder:
+        """Make the decoder of one stream."""
+        ...
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        """Say what an answer outside 2xx means. Header names are in lower case."""
+        ...
+
+
+class UpstreamResponse(Protocol):
+    """An answer whose headers have arrived and whose body has not yet been read."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+
+    async def read(self) -> bytes:
+        """Read the whole body; raises UpstreamTimeout or UpstreamError."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Iterate over the body as it arrives, in whatever pieces the network delivers."""
+        ...
+
+    def close(self) -> None:
+        """Let the connection go; aborts it if the body was not read to its end. Safe to call twice."""
+        ...
+
+
+class Upstream(Protocol):
+    """The whole outbound inference network."""
+
+    async def send(self, request: UpstreamRequest, timeout_s: float) -> UpstreamResponse:
+        """Authenticate and send; return when the headers are here. Raises UpstreamTimeout or UpstreamError."""
+        ...
+
+
+class Tables(Protocol):
+    """Table Storage's semantics: point reads, conditional writes, entity-group transactions, ordered pages.
+
+    Tables are made on first use. Limits are checked before anything is sent (`gateway.domain.tables`). Raises
+    EntityExists, EntityChanged, RequestError (a limit) and StoreUnavailable.
+    """
+
+    async def get(self, table: str, partition: str, row: str) -> Entity | None:
+        """Read one row; None where there is none."""
+        ...
+
+    async def insert(self, table: str, partition: str, row: str, values: Mapping[str, Value]) -> str:
+        """Write a new row and return its ETag; EntityExists where there is one."""
+        ...
+
+    async def upsert(self, table: str, partition: str, row: str, values: Mapping[str, Value]) -> str:
+        """Write the row whole, whatever was there, and return its ETag."""
+        ...
+
+    async def replace(self, table: str, partition: str, row: str, values: Mapping[str, Value], etag: str) -> str:
+        """Write the row whole if its ETag still is `etag` (`*`: if it exists); EntityChanged otherwise."""
+        ...
+
+    async def delete(self, table: str, partition: str, row: str, etag: str = "*") -> None:
+        """Delete the row if its ETag still is `etag`; EntityChanged otherwise, also where there is no row."""
+        ...
+
+    async def transact(self, table: str, partition: str, writes: Sequence[Write]) -> list[str | None]:
+        """Do all of up to 100 writes in one partition, or none; returns the new ETags (None for a delete)."""
+        ...
+
+    async def query(
+        self,
+        table: str,
+        *,
+        partition: str | None = None,
+        partition_from: str | None = None,
+        partition_below: str | None = None,
+        row_from: str | None = None,
+        row_below: str | None = None,
+        limit: int = 1000,
+        continuation: str | None = None,
+    ) -> Page:
+        """Read up to `limit` (≤ 1000) rows, ordered by (partition, row).
+
+        Args:
+            partition: This partition only; otherwise those in [partition_from, partition_below).
+            row_from, row_below: Rows in [row_from, row_below) only.
+            continuation: What the page before returned.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let connections and files go."""
+        ...
+
+
+class Blobs(Protocol):
+    """Blob storage: whole objects by name. Raises NotFound, EntityExists and StoreUnavailable."""
+
+    async def put(self, container: str, name: str, data: bytes, *, content_type: str = "application/octet-stream", overwrite: bool = True) -> str:
+        """Write the whole blob, atomically, and return its ETag; EntityExists if it is there and `overwrite` is false."""
+        ...
+
+    async def get(self, container: str, name: str) -> bytes:
+        """Read the whole blob; NotFound where there is none."""
+        ...
+
+    async def delete(self, container: str, name: str) -> bool:
+        """Delete the blob; False where there was none."""
+        ...
+
+    async def list(self, container: str, prefix: str = "", *, limit: int = 1000, after: str | None = None) -> list[str]:
+        """Return up to `limit` names with the prefix, ordered by code point, after the name `after`."""
+        ...
+
+    async def close(self) -> None:
+        """Let connections go."""
+        ...
+
+
+class Clock(Protocol):
+    """The only time that exists."""
+
+    def now_s(self) -> float:
+        """Return seconds on a monotonic clock."""
+        ...
+
+    def utc(self) -> datetime.datetime:
+        """Return the aware UTC time of day."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...

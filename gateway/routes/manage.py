@@ -1,0 +1,5 @@
+"""To be written."""
+
+import azure.functions as func
+
+bp = func.Blueprint()
