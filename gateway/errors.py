@@ -41,6 +41,7 @@ class GatewayError(Exception):
         code: Overrides the class's code where one class serves several.
         retry_after_s: Seconds after which the same call may succeed.
         details: More members of the error object, such as Azure's `innererror`.
+        headers: Response headers beyond those that every error has, such as Allow or x-ratelimit-….
     """
 
     status: int = 500
@@ -56,12 +57,14 @@ class GatewayError(Exception):
         code: str | None = None,
         retry_after_s: float | None = None,
         details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
         self.details = details or {}
+        self.headers = headers or {}
         if code is not None:
             self.code = code
 
@@ -73,13 +76,9 @@ class RequestError(GatewayError):
 
 
 class MethodNotAllowed(RequestError):
-    """The path exists, but not for this method; `allowed` fills the Allow header."""
+    """The path exists, but not for this method; the Allow header says which."""
 
     status, code = 405, "method_not_allowed"
-
-    def __init__(self, message: str, *, allowed: tuple[str, ...]) -> None:
-        super().__init__(message)
-        self.allowed = allowed
 
 
 class UnsupportedMediaType(RequestError):

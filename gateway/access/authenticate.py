@@ -1,0 +1,82 @@
+"""Who is calling? A virtual key in `Authorization: Bearer` or `api-key` becomes a Principal.
+
+One point read per key, cached with bounded staleness (`cached.py`). Fails closed: a key that cannot be checked is not
+accepted. The bootstrap administrator's key opens /manage only and calls no model.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+from gateway.access import keys
+from gateway.access.cached import Cached
+from gateway.access.directory import KeyRecord
+from gateway.domain.access import DEFAULT_TENANT, Principal, Role
+from gateway.errors import AuthenticationError, PermissionDenied
+
+ADMINISTRATOR = Principal(tenant=DEFAULT_TENANT, product="", subscription="", key_id="bootstrap-admin", roles=frozenset({Role.ADMIN}))
+
+
+class Authenticator:
+    """Turns request headers into a Principal.
+
+    Args:
+        records: Key records by key id.
+        pepper: Mixed into the hash of every key.
+        admin_key: The bootstrap administrator's key; empty switches it off.
+    """
+
+    def __init__(self, records: Cached[KeyRecord], pepper: bytes, admin_key: str) -> None:
+        self._records = records
+        self._pepper = pepper
+        self._admin_hash = hashlib.sha256(admin_key.encode()).digest() if admin_key else b""
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Principal:
+        """Return the caller of an inference route.
+
+        Args:
+            headers: Names in lower case.
+
+        Raises:
+            AuthenticationError: No key, or one that is malformed, unknown, or not active any more.
+            StoreUnavailable: The key could not be checked.
+        """
+        presented = presented_key(headers)
+        key = keys.parse(presented)
+        if key is None:
+            if self._is_admin(presented):
+                raise PermissionDenied("the administrator key opens /manage only; call models with a virtual key")
+            raise AuthenticationError(f"incorrect API key provided: {_mask(presented)}; keys look like gwk_<id>_<secret>")
+        record = await self._records.get(key.id)
+        # One message for unknown, wrong and revoked: which of them it is would help a guesser.
+        if record is None or not record.active or not keys.matches(self._pepper, key, record.hash):
+            raise AuthenticationError(f"incorrect API key provided: {_mask(presented)}; it does not exist or is no longer active")
+        return record.principal
+
+    async def authenticate_administrator(self, headers: Mapping[str, str]) -> Principal:
+        """Return the caller of a /manage route; AuthenticationError or PermissionDenied otherwise."""
+        if self._is_admin(presented_key(headers)):
+            return ADMINISTRATOR
+        principal = await self.authenticate(headers)
+        if Role.ADMIN not in principal.roles:
+            raise PermissionDenied(f"this needs the role {Role.ADMIN.value}; the key's subscription has not got it")
+        return principal
+
+    def _is_admin(self, presented: str) -> bool:
+        digest = hashlib.sha256(presented.encode("utf-8", "surrogateescape")).digest()
+        return bool(self._admin_hash) and hmac.compare_digest(digest, self._admin_hash)
+
+
+def presented_key(headers: Mapping[str, str]) -> str:
+    """Return the key of `api-key` or `Authorization: Bearer`; AuthenticationError says what to send."""
+    key = headers.get("api-key")
+    if key:
+        return key
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise AuthenticationError("no API key provided; send `Authorization: Bearer <key>` or `api-key: <key>`", code="missing_api_key")
+    return key.strip()
+
+
+def _mask(presented: str) -> str:
+    return f"{presented[:4]}…{presented[-4:]}" if len(presented) > 12 else "***"

@@ -1,0 +1,105 @@
+"""A read-through cache with bounded staleness: the hot path reads memory, the store is asked in the background.
+
+An entry younger than `fresh_s` is served as it is. Up to `stale_s` it is still served, and one background read renews
+it. Beyond that the caller waits for the store. If the store fails, an entry survives for `outage_s`: a store that is
+down must not lock out callers who were good a moment ago, and nobody new is let in. Misses are kept for `fresh_s` too,
+so that a flood of one unknown id asks the store once.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from gateway.errors import StoreUnavailable
+from gateway.ports import Clock
+
+type Load[T] = Callable[[str], Awaitable[T | None]]
+
+
+class _Entry[T]:
+    __slots__ = ("read_s", "value")
+
+    def __init__(self, value: T | None, read_s: float) -> None:
+        self.value = value
+        self.read_s = read_s
+
+
+class Cached[T]:
+    """Values by name, read through `load`.
+
+    Args:
+        load: Asks the store; returns None for what does not exist, raises StoreUnavailable.
+        clock: Whose monotonic seconds the ages are counted in.
+        fresh_s: Up to this age nothing is asked.
+        stale_s: The longest time a change in the store can go unnoticed.
+        outage_s: The same while the store does not answer.
+        capacity: Entries kept; the least recently used goes first.
+    """
+
+    def __init__(
+        self,
+        load: Load[T],
+        clock: Clock,
+        *,
+        fresh_s: float = 1.0,
+        stale_s: float = 4.0,
+        outage_s: float = 60.0,
+        capacity: int = 10_000,
+    ) -> None:
+        self._load = load
+        self._clock = clock
+        self._fresh_s, self._stale_s, self._outage_s = fresh_s, stale_s, outage_s
+        self._capacity = capacity
+        self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
+        self._loading: dict[str, asyncio.Task[T | None]] = {}
+
+    async def get(self, name: str) -> T | None:
+        """Return the value, None where there is none; waits for the store only if memory cannot answer.
+
+        Raises:
+            StoreUnavailable: Memory has nothing young enough and the store does not answer.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            return await asyncio.shield(self._reading(name))
+        age_s = self._clock.now_s() - entry.read_s
+        if age_s <= self._fresh_s:
+            return entry.value
+        reading = self._reading(name)
+        if age_s <= self._stale_s:
+            return entry.value
+        try:
+            return await asyncio.shield(reading)
+        except StoreUnavailable:
+            if entry.value is None or age_s > self._outage_s:
+                raise
+            return entry.value
+
+    def forget(self, name: str) -> None:
+        """Drop the value, so that the next read asks the store: for the instance that wrote a change."""
+        self._entries.pop(name, None)
+        self._loading.pop(name, None)
+
+    def _reading(self, name: str) -> asyncio.Task[T | None]:
+        task = self._loading.get(name)
+        if task is None:
+            task = asyncio.create_task(self._read(name), name=f"read {name}")
+            # A failed background read is no fault while memory still serves; whoever must wait for it sees the error.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._loading[name] = task
+        return task
+
+    async def _read(self, name: str) -> T | None:
+        asked_s = self._clock.now_s()
+        mine = asyncio.current_task()
+        try:
+            value = await self._load(name)
+            if self._loading.get(name) is mine:  # not forgotten in between: then what was read may be the old value
+                self._entries[name] = _Entry(value, asked_s)
+                self._entries.move_to_end(name)
+                while len(self._entries) > self._capacity:
+                    self._entries.popitem(last=False)
+            return value
+        finally:
+            if self._loading.get(name) is mine:
+                del self._loading[name]

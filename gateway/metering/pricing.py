@@ -1,0 +1,21 @@
+"""What a call cost, in integer micro-USD."""
+
+from gateway.domain.call import Usage
+from gateway.domain.catalog import Price
+
+TOKENS_PER_PRICE = 1_000_000
+
+
+def cost_micro_usd(usage: Usage, price: Price | None) -> int | None:
+    """Return the cost, rounded up to the micro-dollar; None where the deployment has no price, which is never 0.
+
+    Args:
+        usage: Cached prompt tokens are priced at `cached_input`, or at `input` if there is no such price.
+        price: Micro-USD per million tokens.
+    """
+    if price is None:
+        return None
+    cached_price = price.input if price.cached_input is None else price.cached_input
+    fresh_tokens = usage.prompt_tokens - usage.cached_tokens
+    total = fresh_tokens * price.input + usage.cached_tokens * cached_price + usage.completion_tokens * price.output
+    return -(-total // TOKENS_PER_PRICE)
