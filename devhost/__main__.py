@@ -1,0 +1,147 @@
+"""`python -m devhost`: the gateway on this machine, with simulated backends, until Ctrl-C or SIGTERM."""
+
+import argparse
+import asyncio
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvloop
+
+from devhost import console
+from devhost.environment import apply_settings, data_folder, write_private
+from devhost.host import AppError, build
+from devhost.keys import demo_keys, until_ready
+from devhost.server import DRAIN_S, Server, bind, url_of
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m devhost", description=__doc__)
+    parser.add_argument("--port", type=int, default=7071, help="where to serve; 0 takes any free port (default: 7071)")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to serve on (default: 127.0.0.1)")
+    parser.add_argument("--data", type=Path, help="folder for all state; without it a temporary one, removed at the end")
+    parser.add_argument("--catalog", type=Path, help="the catalogue (default: GATEWAY_CATALOG, or catalog.yaml)")
+    parser.add_argument("--no-simulator", action="store_true", help="do not start the simulated backends")
+    parser.add_argument("--worker", action="store_true", help="run the app through Microsoft's worker library")
+    parser.add_argument("--ready-file", type=Path, help="write url and keys there, as JSON, once it serves")
+    parser.add_argument("--drain-s", type=float, default=DRAIN_S, help=f"how long running requests may finish (default: {DRAIN_S:g})")
+    return parser.parse_args(arguments)
+
+
+@asynccontextmanager
+async def simulator(*, wanted: bool) -> AsyncIterator[str | None]:
+    """Run the simulated backends on a loopback port of their own; yield its address.
+
+    They end after the gateway, whose last streams they feed.
+    """
+    if not wanted or os.environ.get("SIMULATOR_URL"):
+        yield None
+        return
+    try:
+        simulated = importlib.import_module("devhost.simulator")
+        make_app = simulated.create_app
+    except (ImportError, AttributeError):
+        console.warn("there are no simulated backends yet")
+        yield None
+        return
+    sock = bind("127.0.0.1", 0)
+    server = Server(make_app(), drain_s=1)
+    running = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        await server.until_started(running)
+        yield url_of(sock)
+    finally:
+        server.should_exit = True
+        await running
+
+
+async def serve(options: argparse.Namespace, sock: socket.socket, data: Path) -> None:
+    """Serve until a signal says stop.
+
+    Raises:
+        AppError: The app cannot be served; nothing was left running.
+    """
+    url = url_of(sock)
+    admin_key_given = bool(os.environ.get("GATEWAY_ADMIN_KEY"))
+    async with simulator(wanted=not options.no_simulator) as simulator_url:
+        apply_settings(data, options.catalog, simulator_url)
+        mode = "worker" if options.worker else "direct"
+        host = await build(mode)
+        for warning in host.warnings:
+            console.warn(warning)
+        server = Server(host, drain_s=options.drain_s)
+        stop_on_signals(server)
+        running = asyncio.create_task(server.serve(sockets=[sock]))
+        try:
+            await server.until_started(running)
+            await until_ready(url)
+            admin_key = os.environ["GATEWAY_ADMIN_KEY"]
+            keys = await demo_keys(url, admin_key, data)
+            banner = console.Banner(url, mode, admin_key, admin_key_given, keys, simulator_url, data, options.data is not None)
+            if options.ready_file is not None:
+                write_ready(options.ready_file, banner)
+            console.greet(banner)
+            await asyncio.wait({running})
+        finally:
+            server.should_exit = True
+            await running
+    console.say("stopped")
+
+
+def write_ready(path: Path, banner: console.Banner) -> None:
+    """Tell a program what the greeting tells a person."""
+    facts = {
+        "url": banner.url,
+        "mode": banner.mode,
+        "admin_key": banner.admin_key,
+        "demo_keys": banner.demo_keys,
+        "simulator_url": banner.simulator_url,
+        "data": str(banner.data),
+    }
+    write_private(path, json.dumps(facts) + "\n")
+
+
+def stop_on_signals(server: Server) -> None:
+    """Drain at the first Ctrl-C or SIGTERM; a second one does not wait."""
+
+    def stop() -> None:
+        if server.should_exit:
+            server.force_exit = True
+        else:
+            console.say("\nstopping: finishing what runs (again to cut it short)")
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run; 0 after a stop that was asked for, 1 if it could not serve."""
+    options = parse(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        sock = bind(options.host, options.port)
+    except OSError as error:
+        console.complain(f"cannot serve on {options.host}:{options.port}: {error.strerror}. Choose another: --port N, or make run PORT=N")
+        return 1
+    with sock, data_folder(options.data) as data:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(serve(options, sock, data))
+        except AppError as error:
+            console.complain(str(error))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

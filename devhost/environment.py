@@ -1,0 +1,69 @@
+"""What the gateway needs to run on one machine: a folder, secrets that outlive a restart, and settings.
+
+A setting that the caller has set is left alone. Secrets are files that only their owner reads.
+"""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devhost.host import ROOT
+
+SIMULATOR_KEY = "simulator"
+STANDALONE_SIMULATOR = "http://127.0.0.1:7072"
+
+
+@contextmanager
+def data_folder(given: Path | None) -> Iterator[Path]:
+    """Yield the folder for all state: the given one, or a fresh one that is removed at the end."""
+    if given is not None:
+        given.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield given.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="gateway-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads; readers see the old text or the new one, never half."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    part.replace(path)
+
+
+def kept_secret(path: Path, prefix: str = "") -> str:
+    """Read a secret, or make it if it does not exist yet."""
+    if path.exists():
+        return path.read_text(encoding="utf-8").strip()
+    secret = prefix + secrets.token_urlsafe(32)
+    write_private(path, secret + "\n")
+    return secret
+
+
+def apply_settings(data: Path, catalog: Path | None, simulator_url: str | None) -> None:
+    """Set what is unset in the environment, before the app is imported.
+
+    Args:
+        data: The folder for all state.
+        catalog: The catalogue that the command line names; it wins over the environment.
+        simulator_url: Where the simulated backends listen; None if none were started.
+    """
+    if catalog is not None:
+        os.environ["GATEWAY_CATALOG"] = str(catalog)
+    defaults: dict[str, Callable[[], str]] = {
+        "GATEWAY_CATALOG": lambda: str(ROOT / "catalog.yaml"),
+        "GATEWAY_TABLES": lambda: f"sqlite:///{data / 'tables.db'}",
+        "GATEWAY_BLOBS": lambda: f"file:///{data / 'blobs'}",
+        "GATEWAY_ADMIN_KEY": lambda: kept_secret(data / "admin-key", "gwa_"),
+        "GATEWAY_KEY_PEPPER": lambda: kept_secret(data / "key-pepper"),
+        "SIMULATOR_URL": lambda: simulator_url or STANDALONE_SIMULATOR,
+        "SIMULATOR_KEY": lambda: SIMULATOR_KEY,
+    }
+    for name, value in defaults.items():
+        if not os.environ.get(name):
+            os.environ[name] = value()

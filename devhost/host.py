@@ -1,0 +1,243 @@
+"""The embedded host: the Function App as one ASGI application, without Azure.
+
+It imports `function_app`, asks it once for its functions, and calls them. `direct` calls the handlers itself (the
+default, fast); `worker` calls the same app through Microsoft's worker library (devhost/worker.py: the fidelity check).
+Both end in the same routes table and the same `Host`.
+
+Rules: what the app declares and this host cannot serve is refused at the start, never ignored. A handler's exception is
+an empty 500, and a path that no function matches an empty 404, as the Functions host answers them.
+
+Shape: `Target = async (scope, receive, send)`, an ASGI application per function; `scope["path_params"]` holds the
+route's values.
+"""
+
+import asyncio
+import importlib
+import inspect
+import json
+import logging
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devhost.routing import Route, RouteError, Router, shadowed
+
+ROOT = Path(__file__).resolve().parent.parent
+MODES = ("direct", "worker")
+log = logging.getLogger("devhost")
+
+type Scope = MutableMapping[str, Any]
+type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+type Target = Callable[[Scope, Receive, Send], Awaitable[None]]
+type Hook = Callable[[], Awaitable[None]]
+
+
+class AppError(Exception):
+    """The app cannot be hosted; the message is for the person at the terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFunction:
+    """A function with an HTTP trigger.
+
+    Attributes:
+        name: The function's.
+        route: Its template and methods, without host.json's prefix.
+        parameter: The name under which the handler takes the request.
+    """
+
+    name: str
+    route: Route
+    parameter: str
+
+
+def http_function(name: str, bindings: Iterable[str]) -> HttpFunction:
+    """Read a function's bindings.
+
+    Args:
+        name: The function's.
+        bindings: One JSON object each, as the worker hands them to the Functions host.
+
+    Raises:
+        AppError: It needs something that this host does not serve.
+    """
+    read = [json.loads(binding) for binding in bindings]
+    trigger = next((binding for binding in read if binding["type"].lower().endswith("trigger")), None)
+    if trigger is None or trigger["type"] != "httpTrigger":
+        kind = trigger["type"] if trigger else "no trigger"
+        raise AppError(f"function {name!r} has a trigger that the embedded host does not serve yet: {kind}")
+    for binding in read:
+        if binding is not trigger and binding["type"] != "http":
+            raise AppError(f"function {name!r} has a binding that the embedded host does not serve yet: {binding['type']}")
+    if trigger.get("authLevel", "FUNCTION").upper() != "ANONYMOUS":
+        raise AppError(f"function {name!r} asks for a Functions key; the gateway has its own keys: set the level to anonymous")
+    methods = frozenset(method.upper() for method in trigger.get("methods") or ())
+    return HttpFunction(name, Route(name, trigger.get("route") or name, methods), trigger["name"])
+
+
+def route_prefix(root: Path = ROOT) -> str:
+    """Read the prefix of every route from host.json; the platform's default is `api`."""
+    settings = json.loads((root / "host.json").read_text(encoding="utf-8"))
+    prefix: str = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")
+    return prefix
+
+
+class Host:
+    """The root ASGI application.
+
+    Args:
+        functions: Every function with what to call for it.
+        prefix: Before every route.
+        closers: Awaited one after the other when the server stops, after the last request.
+    """
+
+    def __init__(self, functions: Iterable[tuple[HttpFunction, Target]], prefix: str, closers: Iterable[Hook] = ()) -> None:
+        rows = [(function.route, target) for function, target in functions]
+        self.router: Router[Target] = Router(rows, prefix)
+        self.warnings = [
+            f"in Azure {hiding.name!r} ({hiding.template}) would answer for {hidden.name!r} ({hidden.template}):"
+            " the Functions host tries functions by name; rename one of them"
+            for hidden, hiding in shadowed(route for route, _ in rows)
+        ]
+        self._closers = tuple(closers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the server's lifespan."""
+        if scope["type"] != "http":
+            await self._lifespan(scope, receive, send)
+            return
+        found = self.router.match(scope["method"], scope["path"], scope["raw_path"])
+        if found is None:
+            await empty(send, 404, uuid.uuid4().hex)
+            return
+        target, scope["path_params"] = found
+        await target(scope, receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            raise NotImplementedError(f"the Functions host serves HTTP only, not {scope['type']}")
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for close in self._closers:
+            try:
+                await close()
+            except Exception:  # the others must still be closed
+                log.exception("closing failed")
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def empty(send: Send, status: int, request_id: str | None = None) -> None:
+    """Answer without a body."""
+    headers = [(b"content-length", b"0")]
+    if request_id is not None:
+        headers.append((b"x-request-id", request_id.encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def direct_target(function: HttpFunction, handler: Callable[..., Any], request_type: Callable[[Scope, Receive], Any]) -> Target:
+    """Make the ASGI application that calls a handler itself.
+
+    Args:
+        function: What it is.
+        handler: The user's function; a plain one runs in a thread, as in the worker.
+        request_type: The class that the HTTP extension hands to handlers.
+    """
+    name, parameter = function.name, function.parameter
+    call = handler if inspect.iscoroutinefunction(handler) else _threaded(handler)
+
+    async def target(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await call(**{parameter: request_type(scope, receive)})
+            if not callable(response):
+                raise TypeError(f"{name} returned {type(response).__name__}, not a response")  # noqa: TRY301
+        except Exception:
+            log.exception("function %s failed", name)
+            await empty(send, 500)
+            return
+        await response(scope, receive, send)
+
+    return target
+
+
+def _threaded(handler: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    async def call(**arguments: Any) -> Any:
+        return await asyncio.to_thread(handler, **arguments)
+
+    return call
+
+
+def load_direct() -> list[tuple[HttpFunction, Target]]:
+    """Import the app and pair every function with the application that calls its handler.
+
+    Raises:
+        AppError: The app cannot be imported or hosted.
+    """
+    try:
+        app = importlib.import_module("function_app").app
+        functions = app.get_functions()
+    except Exception as error:
+        raise AppError(explain(error)) from error
+    from azurefunctions.extensions.base import RequestTrackerMeta
+
+    request_type = RequestTrackerMeta.get_request_type()
+    pairs: list[tuple[HttpFunction, Target]] = []
+    for function in functions:
+        described = http_function(function.get_function_name(), function.get_raw_bindings())
+        pairs.append((described, direct_target(described, function.get_user_function(), request_type)))
+    return pairs
+
+
+def explain(error: BaseException) -> str:
+    """Say what went wrong in the app's own words, with the place for what it did not mean to raise."""
+    where = ""
+    trace = error.__traceback__
+    if type(error).__module__ == "builtins" and trace is not None:
+        while trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
+    kind = type(error).__name__ + ": " if where else ""
+    return f"the app cannot be loaded: {kind}{error}{where}"
+
+
+async def close_app() -> None:
+    """Let the gateway flush its records and close its stores."""
+    try:
+        container = importlib.import_module("gateway.container")
+    except ModuleNotFoundError:
+        return
+    await container.shutdown()
+
+
+async def build(mode: str = "direct", settings: Mapping[str, str] | None = None) -> Host:
+    """Make the root application; once per process, since an app can be indexed only once.
+
+    Args:
+        mode: `direct` or `worker`.
+        settings: Environment settings to apply before the app is imported.
+
+    Raises:
+        AppError: The app cannot be hosted.
+    """
+    import os
+
+    os.environ.update(settings or {})
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    closers: list[Hook] = [close_app]
+    if mode == "worker":
+        from devhost import worker
+
+        functions = await worker.load(ROOT)
+        closers.append(worker.close)
+    else:
+        functions = load_direct()
+    try:
+        return Host(functions, route_prefix(), closers)
+    except RouteError as error:
+        raise AppError(str(error)) from error

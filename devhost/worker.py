@@ -1,0 +1,143 @@
+"""The same app through Microsoft's own worker library: what indexing and invocation do in Azure, without the host.
+
+`azure_functions_runtime` is called in this process instead of over gRPC. Its handlers take protobuf messages; here plain
+namespaces stand in for them (`Message`). Where the real worker would open a second port for its HTTP server, the FastAPI
+application is taken out of it and called over ASGI, with the header that ties a request to its invocation.
+
+Rules: nothing of the library is changed for good: the server class is swapped only while the app is indexed. The library
+keeps an entry per request for ever; `_invoke` drops it when the request ends.
+"""
+
+import asyncio
+import functools
+import logging
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from devhost.host import AppError, HttpFunction, Receive, Scope, Send, Target, http_function
+
+log = logging.getLogger("devhost")
+
+HEADER = b"x-ms-invocation-id"
+
+
+class Message(SimpleNamespace):
+    """Stands in for any protobuf message: attributes, and the name of the one that is set."""
+
+    def WhichOneof(self, _group: str) -> str | None:  # noqa: N802  # protobuf's name
+        """Name the attribute that is set; an input always carries `data`."""
+        names = vars(self)
+        return "data" if "data" in names else next((name for name, value in names.items() if value is not None), None)
+
+
+class _StatusResult(Message):
+    Failure, Success, Cancelled = 0, 1, 2
+
+
+class _BindingInfo(Message):
+    inout, undefined, string, binary, stream = 2, 0, 1, 2, 3
+    out = 1
+
+
+class Protos:
+    """Stands in for the protobuf module: any name is a message."""
+
+    StatusResult = _StatusResult
+    BindingInfo = _BindingInfo
+
+    def __getattr__(self, name: str) -> type[Message]:
+        """Make the message class of that name."""
+        return type(name, (Message,), {})
+
+
+class _CapturedServer:
+    """Takes the place of the extension's server: keeps the application and listens on nothing."""
+
+    app: Any = None
+
+    def __init__(self, _hostname: str, _port: int, web_app: Any) -> None:
+        type(self).app = web_app.get_app()
+
+    async def serve(self) -> None:
+        """Do nothing: the embedded host listens."""
+
+
+async def load(root: Path) -> list[tuple[HttpFunction, Target]]:
+    """Index the app as the worker does and pair every function with the application that invokes it.
+
+    Raises:
+        AppError: Indexing failed, or the app needs what this host does not serve.
+    """
+    import azure_functions_runtime as runtime
+    from azurefunctions.extensions.http.fastapi import web
+
+    runtime.start_threadpool_executor()
+    request = SimpleNamespace(worker_init_request=SimpleNamespace(capabilities={}, function_app_directory=str(root)))
+    original, web.WebServer = web.WebServer, _CapturedServer
+    try:
+        answer = await runtime.worker_init_request(SimpleNamespace(request=request, properties={"host": "127.0.0.1", "protos": Protos()}))
+    finally:
+        web.WebServer = original
+    if answer.result.status != _StatusResult.Success:
+        raise AppError(f"the worker cannot index the app: {answer.result.exception.message}")
+    if "HttpUri" not in answer.capabilities or _CapturedServer.app is None:
+        raise AppError("the worker does not stream: the app does not import the HTTP extension")
+    metadata = await runtime.functions_metadata_request(None)
+    pairs: list[tuple[HttpFunction, Target]] = []
+    for row in metadata.function_metadata_results or ():
+        function = http_function(row.name, row.raw_bindings)
+        pairs.append((function, functools.partial(_invoke, function, row.function_id)))
+    return pairs
+
+
+async def close() -> None:
+    """Stop the worker's threads."""
+    import azure_functions_runtime as runtime
+
+    await asyncio.to_thread(runtime.stop_threadpool_executor)
+
+
+async def _invoke(function: HttpFunction, function_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run one invocation and, beside it, the HTTP exchange that it waits for."""
+    from azure_functions_runtime import http_v2
+
+    invocation_id = str(uuid.uuid4())
+    references = http_v2.http_coordinator._context_references  # noqa: SLF001  # the leak is there
+    reference = references[invocation_id] = http_v2.AsyncContextReference()
+    invocation = asyncio.create_task(_invocation(function, function_id, invocation_id, scope))
+    inner = dict(scope, headers=[*scope["headers"], (HEADER, invocation_id.encode())])
+    inner.pop("path_params", None)
+    failure: Exception | None = None
+    try:
+        await _CapturedServer.app(inner, receive, send)
+    except Exception as error:  # noqa: BLE001  # the application has answered 500 and raises the handler's own error again
+        failure = error
+    finally:
+        references.pop(invocation_id, None)
+        if failure is None and not reference.http_request_available_event.is_set():
+            invocation.cancel()
+    response = await invocation
+    if response.result.status != _StatusResult.Success:
+        exception = response.result.exception
+        log.error("function %s failed: %s\n%s", function.name, exception.message, exception.stack_trace)
+    elif failure is not None:
+        raise failure
+
+
+async def _invocation(function: HttpFunction, function_id: str, invocation_id: str, scope: Scope) -> Any:
+    """Send the InvocationRequest that the Functions host sends for an HTTP request."""
+    import azure_functions_runtime as runtime
+
+    http = Message(method=scope["method"], url=scope["path"], headers={}, query={}, params=scope["path_params"], body=Message(bytes=b""))
+    trigger = Message(name=function.parameter, data=Message(http=http))
+    request = Message(
+        invocation_id=invocation_id,
+        function_id=function_id,
+        input_data=[trigger],
+        trigger_metadata={},
+        trace_context=Message(trace_parent="", trace_state="", attributes={}),
+        retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
+    )
+    return await runtime.invocation_request(Message(request=Message(invocation_request=request)))
