@@ -1,0 +1,216 @@
+"""Chat and embeddings under their three paths: Azure deployments, Azure v1 and OpenAI.
+
+The paths differ in who is named where (deployment in the path, model in the body), in the key's header, and in Azure's
+extra headers and annotations. Everything else is one code path.
+"""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from devhost.simulator import answers, embeddings, wire
+from devhost.simulator.config import SimulatorConfig
+from devhost.simulator.exchange import Exchange
+from devhost.simulator.faults import MODELS, Faults, Shape
+from devhost.simulator.inspection import next_ids
+from devhost.simulator.limits import Limits
+from devhost.simulator.refusals import Header, access_denied, api_error, not_found, wrong_openai_key
+from devhost.simulator.validation import check_chat
+
+_OPERATIONS = {"/chat/completions": "ChatCompletions_Create", "/embeddings": "Embeddings_Create"}
+_AZURE_HEADERS: list[Header] = [
+    (b"x-ms-region", b"Simulated"),
+    (b"azureml-model-session", b"simulator-0"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains; preload"),
+]
+_SAMPLES = ("gpt-4o", "gpt-4o-mini", "o4-mini", "text-embedding-3-small", "text-embedding-3-large")
+_MODEL_DATE = "-2025-01-01"
+_CACHE_FROM_TOKENS = 1024
+_CACHE_STEP = 128
+_CACHE_SIZE = 1000
+_TIMEOUT = {"error": {"code": "Timeout", "message": "The operation was timeout."}}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes: the operation, Azure or OpenAI, the deployment if the path names one, the API version."""
+
+    operation: str
+    azure: bool
+    deployment: str = ""
+    version: str = "v1"
+
+
+def read_target(exchange: Exchange) -> Target:
+    """Read the target from path and query, or raise the 404 of a path that does not exist."""
+    path = exchange.path
+    if exchange.method != "POST":
+        raise not_found()
+    if path.startswith("/openai/deployments/"):
+        deployment, _, rest = path.removeprefix("/openai/deployments/").partition("/")
+        version = parse_qs(exchange.query.decode("latin-1")).get("api-version", [""])[0]
+        target = Target(_OPERATIONS.get("/" + rest, ""), azure=True, deployment=deployment, version=version)
+        if not deployment or not version or not deployment.isprintable():
+            raise not_found()
+    elif path.startswith("/openai/v1/"):
+        target = Target(_OPERATIONS.get(path.removeprefix("/openai/v1"), ""), azure=True)
+    else:
+        target = Target(_OPERATIONS.get(path.removeprefix("/v1"), ""), azure=False)
+    if not target.operation:
+        raise not_found()
+    return target
+
+
+def check_key(exchange: Exchange, *, azure: bool) -> None:
+    """Raise the 401 of the dialect unless a key is shown that does not start with `bad`."""
+    key = exchange.header(b"api-key") if azure else ""
+    scheme, _, bearer = exchange.header(b"authorization").partition(" ")
+    if not key and scheme.lower() == "bearer":
+        key = bearer.strip()
+    if not key or key.startswith("bad"):
+        raise access_denied() if azure else wrong_openai_key(key)
+
+
+class ModelRoutes:
+    """Serves every path under /openai and /v1; holds the counters of faults, limits and the prompt cache."""
+
+    def __init__(self, config: SimulatorConfig) -> None:
+        self._config = config
+        self._faults = Faults(config)
+        self._limits = Limits(config)
+        self._numbers = count(1)
+        self._prefixes: OrderedDict[int, None] = OrderedDict()
+        self._latency_s = config.latency_ms / 1000
+        self._interval_s = 1 / config.tokens_per_second if config.tokens_per_second > 0 else 0.0
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer one request; raises refusals."""
+        started_s = exchange.now_s()
+        if exchange.path in {"/v1/models", "/openai/v1/models"} and exchange.method == "GET":
+            check_key(exchange, azure=exchange.path.startswith("/openai"))
+            await exchange.answer(200, _list_models(), next_ids())
+            return
+        target = read_target(exchange)
+        check_key(exchange, azure=target.azure)
+        body = _read_json(exchange.body)
+        name = target.deployment or _read_model(body)
+        shape = self._faults.meet(name)
+        headers = self._headers(exchange, target, name)
+        first_byte_s = started_s + self._latency_s + shape.delay_s
+        if target.operation == "Embeddings_Create":
+            items = embeddings.inputs_of(body)
+            headers += self._limits.admit(name, embeddings.count(items), target.operation, target.version)
+            await self._send_whole(exchange, headers, embeddings.answer(body, items, name), shape, first_byte_s)
+            return
+        check_chat(body)
+        answer = answers.compose(body, name)
+        headers += self._limits.admit(name, _estimate(body, answer), target.operation, target.version)
+        answer.cached_tokens = self._look_up(answer)
+        options = body.get("stream_options") or {}
+        frame = wire.Frame(
+            f"chatcmpl-sim{next(self._numbers):024x}", int(time.time()), name + _MODEL_DATE, target.azure,
+            logprobs=bool(body.get("logprobs")), include_usage=bool(options.get("include_usage")),
+        )  # fmt: skip
+        if body.get("stream"):
+            await self._send_stream(exchange, headers, (frame, answer), shape, first_byte_s)
+        else:
+            await self._send_whole(exchange, headers, wire.whole(frame, answer), shape, first_byte_s)
+
+    def _headers(self, exchange: Exchange, target: Target, name: str) -> list[Header]:
+        headers = [*next_ids(), (b"openai-processing-ms", b"%d" % round(self._config.latency_ms))]
+        if target.azure:
+            headers += _AZURE_HEADERS
+            headers.append((b"x-ms-deployment-name", name.encode("utf-8", "replace")))
+        if echoed := exchange.header(b"x-ms-client-request-id"):
+            headers.append((b"x-ms-client-request-id", echoed.encode("latin-1")))
+        return headers
+
+    def _look_up(self, answer: answers.Answer) -> int:
+        """Return how many prompt tokens were seen before: whole steps of 128 of a long prompt whose start is known."""
+        if answer.prompt_tokens < _CACHE_FROM_TOKENS:
+            return 0
+        prefix = hash(answer.prompt_text[: _CACHE_FROM_TOKENS * 4])
+        if prefix in self._prefixes:
+            return answer.prompt_tokens // _CACHE_STEP * _CACHE_STEP
+        self._prefixes[prefix] = None
+        if len(self._prefixes) > _CACHE_SIZE:
+            self._prefixes.popitem(last=False)
+        return 0
+
+    async def _send_whole(self, exchange: Exchange, headers: list[Header], body: bytes, shape: Shape, first_byte_s: float) -> None:
+        if shape.hang_after is not None:
+            exchange.watch()
+            if await exchange.pause_until(exchange.now_s() + self._config.hang_s):
+                await exchange.answer(408, orjson.dumps(_TIMEOUT), headers)
+            return
+        if first_byte_s > exchange.now_s():
+            exchange.watch()
+            if not await exchange.pause_until(first_byte_s):
+                return
+        if shape.malformed:
+            body = body[: len(body) // 2]
+        if shape.cut_after is not None:
+            await exchange.start(200, [*headers, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))])
+            await exchange.write(body[: len(body) // 2])
+            return
+        await exchange.answer(200, body, headers)
+
+    async def _send_stream(
+        self, exchange: Exchange, headers: list[Header], told: tuple[wire.Frame, answers.Answer], shape: Shape, first_byte_s: float
+    ) -> None:
+        """Send event by event against an absolute schedule; stop when the client leaves."""
+        exchange.watch()
+        if first_byte_s > exchange.now_s() and not await exchange.pause_until(first_byte_s):
+            return
+        await exchange.start(200, [*headers, (b"content-type", b"text/event-stream; charset=utf-8")])
+        due_s = max(first_byte_s, exchange.now_s())
+        interval_s = self._interval_s
+        for number, event in enumerate(wire.events(*told)):
+            if number == shape.cut_after:
+                return
+            if number == shape.hang_after:
+                await exchange.pause_until(exchange.now_s() + self._config.hang_s)
+                return
+            broken = shape.malformed and number == 2
+            await exchange.write(event[: len(event) // 2] + b"\n\n" if broken else event)
+            due_s += interval_s
+            if not await exchange.pause_until(due_s):
+                return
+        await exchange.finish(wire.DONE)
+
+
+def _read_json(raw: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        text = (
+            "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. "
+            "The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
+        )
+        raise api_error(400, text) from None
+    if not isinstance(body, dict):
+        raise api_error(400, "Invalid type for the request body: expected an object.")
+    return body
+
+
+def _read_model(body: dict[str, Any]) -> str:
+    model = body.get("model")
+    if not isinstance(model, str) or not model or not model.isprintable():
+        raise api_error(400, "you must provide a model parameter")
+    return model
+
+
+def _estimate(body: dict[str, Any], answer: answers.Answer) -> int:
+    """Return the tokens that the limit counts: the prompt and the most that the answer may have, if the client said so."""
+    cap = body.get("max_completion_tokens") or body.get("max_tokens")
+    return answer.prompt_tokens + (cap * len(answer.choices) if cap else answer.completion_tokens())
+
+
+def _list_models() -> bytes:
+    rows = [{"id": name, "object": "model", "created": 1735689600, "owned_by": "simulator"} for name in (*_SAMPLES, *MODELS)]
+    return orjson.dumps({"object": "list", "data": rows})

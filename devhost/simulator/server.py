@@ -1,0 +1,52 @@
+"""Runs the simulated service: in this process on a free port (`serve`), for tests, benchmarks and the embedded host."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from devhost.simulator.app import create_app
+from devhost.simulator.config import SimulatorConfig
+
+_GRACE_S = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """A running simulator: `url` is its base, such as http://127.0.0.1:40001."""
+
+    url: str
+    port: int
+    config: SimulatorConfig
+
+
+@asynccontextmanager
+async def serve(config: SimulatorConfig | None = None, port: int = 0, *, host: str = "127.0.0.1") -> AsyncIterator[Simulator]:
+    """Serve on the running loop until the block ends; port 0 = a free one. Open streams are cut at the end.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    config = config or SimulatorConfig()
+    listener = socket.create_server((host, port), backlog=2048)
+    settings = uvicorn.Config(
+        create_app(config), http="httptools", ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+        date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=_GRACE_S,
+    )  # fmt: skip
+    settings.load()
+    server = uvicorn.Server(settings)
+    server.lifespan = settings.lifespan_class(settings)
+    await server.startup(sockets=[listener])
+    bound = int(listener.getsockname()[1])
+    try:
+        yield Simulator(f"http://{host}:{bound}", bound, config)
+    finally:
+        running = list(server.server_state.tasks)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        server.force_exit = True
+        await server.shutdown(sockets=[listener])
