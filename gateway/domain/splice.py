@@ -15,6 +15,7 @@ import msgspec
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # From the end of the member before (or the start of the body) to the first byte of the value.
 _KEY = re.compile(rb'[ \t\n\r{,]*"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
+_TWICE = "a JSON object with two members of one name"
 _COMMA = re.compile(rb"[ \t\n\r]*,[ \t\n\r]*")
 
 
@@ -23,12 +24,14 @@ def _spans(body: bytes) -> Iterator[tuple[str, int, int, int]]:
     before = 0
     for name, raw in _MEMBERS.decode(body).items():
         key = _KEY.match(body, before)
-        if key is None:  # two equal keys: the dict has fewer members than the body
-            raise ValueError("the body is not a JSON object with distinct keys")
+        if key is None:
+            raise msgspec.DecodeError(_TWICE)
         start = key.end()
         end = start + len(raw)
         yield name, before, start, end
         before = end
+    if b"," in body[before:]:  # the dict has fewer members than the body
+        raise msgspec.DecodeError(_TWICE)
 
 
 def splice(body: bytes, replace: Mapping[str, bytes]) -> bytes:
@@ -40,6 +43,9 @@ def splice(body: bytes, replace: Mapping[str, bytes]) -> bytes:
 
     Returns:
         `body` itself, the very same object, where every member already had its value.
+
+    Raises:
+        msgspec.DecodeError: The body is not what it is said to be, as far as it had to be read.
     """
     if not replace:
         return body
@@ -71,7 +77,7 @@ def splice(body: bytes, replace: Mapping[str, bytes]) -> bytes:
 
 def drop(body: bytes, name: str) -> bytes:
     """Return the object without that top-level member and one comma next to it; `body` itself where there is none."""
-    for member, before, _, end in _spans(body):
+    for member, before, _, end in list(_spans(body)):  # whole, since an upstream's body was not checked for equal names
         if member != name:
             continue
         if before:

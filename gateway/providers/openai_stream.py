@@ -7,6 +7,8 @@ Azure's first chunk (`prompt_filter_results`, no choices) is part of its protoco
 One stream is open, then closed for good: by `[DONE]`, by an error, or by its end. Whatever follows is ignored.
 """
 
+from typing import Any
+
 import msgspec
 
 from gateway.domain.call import StreamEvent
@@ -28,7 +30,7 @@ class _Choice(msgspec.Struct, gc=False):
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: WireUsage | msgspec.UnsetType | None = msgspec.UNSET  # null is not the same as absent: it is to be cut out
-    error: msgspec.Raw | None = None
+    error: Any = None
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode

@@ -8,12 +8,12 @@ from gateway.ports import Provider
 from gateway.providers.azure_openai import AzureOpenAI
 from gateway.providers.openai import OpenAI
 
-_PROVIDERS: Mapping[Protocol, Provider] = MappingProxyType({
+_PROVIDERS: Mapping[str, Provider] = MappingProxyType({
     Protocol.AZURE_OPENAI: AzureOpenAI(),
     Protocol.OPENAI: OpenAI(),
 })  # fmt: skip
 
 
-def provider_for(protocol: Protocol) -> Provider:
-    """Return the protocol's provider."""
+def provider_for(protocol: str) -> Provider:
+    """Return the provider of a catalogue's `Protocol`."""
     return _PROVIDERS[protocol]
