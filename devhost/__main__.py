@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import importlib
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ import uvloop
 
 from devhost import console
 from devhost.environment import apply_settings, data_folder, write_private
-from devhost.host import AppError, build
+from devhost.host import ROOT, AppError, build
 from devhost.keys import demo_keys, until_ready
 from devhost.server import DRAIN_S, Server, bind, url_of
 
@@ -31,6 +30,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--catalog", type=Path, help="the catalogue (default: GATEWAY_CATALOG, or catalog.yaml)")
     parser.add_argument("--no-simulator", action="store_true", help="do not start the simulated backends")
     parser.add_argument("--worker", action="store_true", help="run the app through Microsoft's worker library")
+    parser.add_argument("--app", type=Path, default=ROOT, help="folder of the Function App (default: this one)")
     parser.add_argument("--ready-file", type=Path, help="write url and keys there, as JSON, once it serves")
     parser.add_argument("--drain-s", type=float, default=DRAIN_S, help=f"how long running requests may finish (default: {DRAIN_S:g})")
     return parser.parse_args(arguments)
@@ -40,27 +40,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 async def simulator(*, wanted: bool) -> AsyncIterator[str | None]:
     """Run the simulated backends on a loopback port of their own; yield its address.
 
-    They end after the gateway, whose last streams they feed.
+    They end after the gateway, whose last streams they feed. A SIMULATOR_URL in the environment stands for running ones.
     """
     if not wanted or os.environ.get("SIMULATOR_URL"):
         yield None
         return
-    try:
-        simulated = importlib.import_module("devhost.simulator")
-        make_app = simulated.create_app
-    except (ImportError, AttributeError):
-        console.warn("there are no simulated backends yet")
-        yield None
-        return
-    sock = bind("127.0.0.1", 0)
-    server = Server(make_app(), drain_s=1)
-    running = asyncio.create_task(server.serve(sockets=[sock]))
-    try:
-        await server.until_started(running)
-        yield url_of(sock)
-    finally:
-        server.should_exit = True
-        await running
+    from devhost.simulator.server import serve as simulate
+
+    async with simulate() as simulated:
+        yield simulated.url
 
 
 async def serve(options: argparse.Namespace, sock: socket.socket, data: Path) -> None:
@@ -74,7 +62,7 @@ async def serve(options: argparse.Namespace, sock: socket.socket, data: Path) ->
     async with simulator(wanted=not options.no_simulator) as simulator_url:
         apply_settings(data, options.catalog, simulator_url)
         mode = "worker" if options.worker else "direct"
-        host = await build(mode)
+        host = await build(mode, options.app.resolve())
         for warning in host.warnings:
             console.warn(warning)
         server = Server(host, drain_s=options.drain_s)

@@ -18,7 +18,7 @@ import json
 import logging
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def http_function(name: str, bindings: Iterable[str]) -> HttpFunction:
     return HttpFunction(name, Route(name, trigger.get("route") or name, methods), trigger["name"])
 
 
-def route_prefix(root: Path = ROOT) -> str:
+def route_prefix(root: Path) -> str:
     """Read the prefix of every route from host.json; the platform's default is `api`."""
     settings = json.loads((root / "host.json").read_text(encoding="utf-8"))
     prefix: str = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")
@@ -214,30 +214,26 @@ async def close_app() -> None:
     await container.shutdown()
 
 
-async def build(mode: str = "direct", settings: Mapping[str, str] | None = None) -> Host:
+async def build(mode: str = "direct", root: Path = ROOT) -> Host:
     """Make the root application; once per process, since an app can be indexed only once.
 
     Args:
         mode: `direct` or `worker`.
-        settings: Environment settings to apply before the app is imported.
+        root: The folder with function_app.py and host.json.
 
     Raises:
         AppError: The app cannot be hosted.
     """
-    import os
-
-    os.environ.update(settings or {})
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, str(root))
     closers: list[Hook] = [close_app]
     if mode == "worker":
         from devhost import worker
 
-        functions = await worker.load(ROOT)
+        functions = await worker.load(root)
         closers.append(worker.close)
     else:
         functions = load_direct()
     try:
-        return Host(functions, route_prefix(), closers)
+        return Host(functions, route_prefix(root), closers)
     except RouteError as error:
         raise AppError(str(error)) from error

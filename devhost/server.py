@@ -1,7 +1,7 @@
 """One HTTP server in this process, and its end: stop accepting, let what runs finish, then close.
 
-uvicorn's own signal handling is left out: two servers share the process (gateway and simulator), the gateway ends first,
-and a stop that was asked for is success, not death by signal.
+uvicorn's own signal handling is left out: the simulated backends in this process must outlive the
+gateway's last stream, and a stop that was asked for is success, not death by signal.
 """
 
 import asyncio

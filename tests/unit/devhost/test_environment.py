@@ -1,0 +1,45 @@
+"""Folders, secrets and settings of a local gateway."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from devhost.environment import apply_settings, data_folder, kept_secret, write_private
+
+
+def test_a_secret_is_made_once_and_only_for_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    secret = kept_secret(path, "gwa_")
+    assert secret.startswith("gwa_")
+    assert len(secret) > 40
+    assert kept_secret(path) == secret
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_replacing_a_file_leaves_no_part_behind(tmp_path: Path) -> None:
+    write_private(tmp_path / "a", "one")
+    write_private(tmp_path / "a", "two")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "two")]
+
+
+def test_a_temporary_folder_goes_and_a_given_one_stays(tmp_path: Path) -> None:
+    with data_folder(None) as fresh, data_folder(tmp_path / "x" / "y") as given:
+        assert fresh.is_dir()
+    assert not fresh.exists()
+    assert stat.S_IMODE(given.stat().st_mode) == 0o700
+
+
+def test_sets_only_what_is_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import os
+
+    names = ("CATALOG", "TABLES", "BLOBS", "ADMIN_KEY", "KEY_PEPPER")
+    for name in [f"GATEWAY_{name}" for name in names] + ["SIMULATOR_URL", "SIMULATOR_KEY"]:
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("GATEWAY_TABLES", "https://account.table.core.windows.net")
+    apply_settings(tmp_path, tmp_path / "c.yaml", "http://127.0.0.1:5")
+    assert os.environ["GATEWAY_TABLES"] == "https://account.table.core.windows.net"
+    assert os.environ["GATEWAY_CATALOG"] == str(tmp_path / "c.yaml")
+    assert os.environ["GATEWAY_BLOBS"] == f"file:///{tmp_path}/blobs"
+    assert os.environ["SIMULATOR_URL"] == "http://127.0.0.1:5"
+    assert (tmp_path / "admin-key").read_text().strip() == os.environ["GATEWAY_ADMIN_KEY"]
