@@ -49,8 +49,15 @@ class Provider(Protocol):
 class UpstreamResponse(Protocol):
     """An answer whose headers have arrived and whose body has not yet been read."""
 
-    status: int
-    headers: Mapping[str, str]  # names in lower case
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, names in lower case."""
+        ...
 
     async def read(self) -> bytes:
         """Read the whole body; raises UpstreamTimeout or UpstreamError."""
@@ -133,7 +140,9 @@ class Tables(Protocol):
 class Blobs(Protocol):
     """Blob storage: whole objects by name. Raises NotFound, EntityExists and StoreUnavailable."""
 
-    async def put(self, container: str, name: str, data: bytes, *, content_type: str = "application/octet-stream", overwrite: bool = True) -> str:
+    async def put(
+        self, container: str, name: str, data: bytes, *, content_type: str = "application/octet-stream", overwrite: bool = True
+    ) -> str:
         """Write the whole blob, atomically, and return its ETag; EntityExists if it is there and `overwrite` is false."""
         ...
 

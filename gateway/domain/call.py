@@ -4,8 +4,8 @@ Every step of `pipeline.py` takes the last step's value and makes a new one. All
 """
 
 import enum
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -154,3 +154,24 @@ class Plan(msgspec.Struct, frozen=True):
 
     candidates: tuple[Candidate, ...]
     max_attempts: int
+
+
+class ByteStream(Protocol):
+    """A streamed answer. Iterating raises GatewayError where the stream breaks; `aclose` must always be called."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over whole server-sent events, each piece as soon as it is there."""
+        ...
+
+    async def aclose(self) -> None:
+        """End it: closes the upstream and settles the call, if iterating to the end has not done so already."""
+        ...
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What goes back to the client: a body, or a stream in its place."""
+
+    headers: Mapping[str, str]
+    body: bytes = b""
+    stream: ByteStream | None = None
+    status: int = 200

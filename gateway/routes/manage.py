@@ -1,5 +1,73 @@
-"""To be written."""
+"""`/manage/…`: tenants, products, subscriptions and usage, for administrators. Errors are RFC 9457 problems."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import azure.functions as func
 
+from gateway.access.administration import Administration
+from gateway.container import Gateway
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.routes.http import Request, Response, administer
+from gateway.routes.table import ALL_METHODS
+
 bp = func.Blueprint()
+
+LISTS = ("tenants", "products", "subscriptions")
+READS = ("usage",)
+
+
+@bp.function_name("manage_tenants")
+@bp.route(route="manage/tenants", methods=["GET", "POST"])
+async def tenants(req: Request) -> Response:
+    """List tenants, or create one."""
+    return await _list_or_create(req, lambda admin: (admin.list_tenants, admin.create_tenant))
+
+
+@bp.function_name("manage_products")
+@bp.route(route="manage/products", methods=["GET", "POST"])
+async def products(req: Request) -> Response:
+    """List products, or create one."""
+    return await _list_or_create(req, lambda admin: (admin.list_products, admin.create_product))
+
+
+@bp.function_name("manage_subscriptions")
+@bp.route(route="manage/subscriptions", methods=["GET", "POST"])
+async def subscriptions(req: Request) -> Response:
+    """List subscriptions, or create one and show its keys, once."""
+    return await _list_or_create(req, lambda admin: (admin.list_subscriptions, admin.create_subscription))
+
+
+@bp.function_name("manage_usage")
+@bp.route(route="manage/usage", methods=["GET"])
+async def usage(req: Request) -> Response:
+    """Sum the usage records."""
+    return await administer(req, 200, lambda gateway, _: gateway.reports.usage(dict(req.query_params)), reads_body=False)
+
+
+@bp.function_name("manage_unknown")
+@bp.route(route="manage/{*path}", methods=ALL_METHODS)
+async def unknown(req: Request) -> Response:
+    """Refuse what no other route serves."""
+
+    async def refuse(_gateway: Gateway, _document: Any) -> Any:
+        raise _refusal(req.method, req.url.path)
+
+    return await administer(req, 200, refuse, reads_body=False)
+
+
+type Pick = Callable[[Administration], tuple[Callable[[Any], Awaitable[Any]], Callable[[Any], Awaitable[Any]]]]
+
+
+async def _list_or_create(req: Request, pick: Pick) -> Response:
+    if req.method == "GET":
+        return await administer(req, 200, lambda gateway, _: pick(gateway.administration)[0](dict(req.query_params)), reads_body=False)
+    return await administer(req, 201, lambda gateway, document: pick(gateway.administration)[1](document))
+
+
+def _refusal(method: str, path: str) -> GatewayError:
+    name = path.lower().removeprefix("/manage/")
+    if name in (*LISTS, *READS):
+        allowed = "GET" if name in READS else "GET, POST"
+        return MethodNotAllowed(f"{path} does not take {method}; it takes {allowed}", headers={"allow": allowed})
+    return NotFound(f"there is no {path}", code="unknown_url")

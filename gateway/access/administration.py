@@ -1,0 +1,146 @@
+"""What administrators do at /manage: tenants, products, subscriptions. JSON documents in, JSON-ready values out.
+
+Every fault names its field. Ids are letters, digits and `. _ : -`, at most 64, so that they fit a Table Storage key.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.access.directory import Directory, Subscription, Tenant
+from gateway.domain.access import DEFAULT_TENANT, Limits, Product
+from gateway.errors import RequestError
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
+MAX_NAME_CHARACTERS = 256
+MAX_LIMIT = 10**12
+PAGE = 100
+
+
+class _TenantRequest(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    name: str = ""
+    data_zone: str = ""
+
+
+class _ProductRequest(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    models: tuple[str, ...]
+    limits: Limits = Limits()
+
+
+class _SubscriptionRequest(msgspec.Struct, forbid_unknown_fields=True):
+    product: str
+    name: str = ""
+    tenant: str = DEFAULT_TENANT
+    limits: Limits = Limits()
+
+
+class Administration:
+    """The management operations over a Directory."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    async def create_tenant(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a tenant from `{"id", "name"?, "data_zone"?}`."""
+        asked = _convert(document, _TenantRequest)
+        _check_id(asked.id)
+        _check_name(asked.name)
+        _check_name(asked.data_zone, "data_zone")
+        return _tenant(await self._directory.create_tenant(Tenant(asked.id, asked.name or asked.id, asked.data_zone)))
+
+    async def create_product(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a product from `{"id", "models": [globs], "limits"?}`."""
+        asked = _convert(document, _ProductRequest)
+        _check_id(asked.id)
+        if not asked.models:
+            raise RequestError("'models' needs at least one glob; [\"*\"] means all", param="models", code="invalid_value")
+        _check_limits(asked.limits)
+        return _product(await self._directory.create_product(Product(asked.id, asked.models, asked.limits)))
+
+    async def create_subscription(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an active subscription from `{"product", "name"?, "tenant"?, "limits"?}`; the only time its keys are shown."""
+        asked = _convert(document, _SubscriptionRequest)
+        _check_name(asked.name)
+        _check_id(asked.tenant, "tenant")
+        _check_id(asked.product, "product")
+        _check_limits(asked.limits)
+        subscription, keys = await self._directory.create_subscription(asked.tenant, asked.product, asked.name, asked.limits)
+        return {**_subscription(subscription), "keys": keys}
+
+    async def list_tenants(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Return a page of tenants."""
+        found, after = await self._directory.list_tenants(*_paging(query))
+        return _page([_tenant(tenant) for tenant in found], after)
+
+    async def list_products(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Return a page of products."""
+        found, after = await self._directory.list_products(*_paging(query))
+        return _page([_product(product) for product in found], after)
+
+    async def list_subscriptions(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Return a page of subscriptions, of one tenant where `tenant` is given; never their keys."""
+        found, after = await self._directory.list_subscriptions(query.get("tenant"), *_paging(query))
+        return _page([_subscription(subscription) for subscription in found], after)
+
+
+def _convert[T](document: Mapping[str, Any], shape: type[T]) -> T:
+    try:
+        return msgspec.convert(document, shape)
+    except msgspec.ValidationError as exc:
+        message, _, path = str(exc).partition(" - at `$")
+        named = re.search(r"field `([^`]+)`", message)
+        param = path.strip("`.") or (named[1] if named else None)
+        raise RequestError(message, param=param, code="invalid_value") from exc
+
+
+def _check_id(value: str, param: str = "id") -> None:
+    if not _ID.match(value):
+        raise RequestError(
+            f"'{param}' must be 1 to 64 letters, digits and . _ : -, a letter or digit first", param=param, code="invalid_value"
+        )
+
+
+def _check_name(value: str, param: str = "name") -> None:
+    if len(value) > MAX_NAME_CHARACTERS:
+        raise RequestError(f"'{param}' must have at most {MAX_NAME_CHARACTERS} characters", param=param, code="invalid_value")
+
+
+def _check_limits(limits: Limits) -> None:
+    for name in limits.__struct_fields__:
+        value = getattr(limits, name)
+        if value is not None and not 1 <= value <= MAX_LIMIT:
+            raise RequestError(f"'limits.{name}' must be from 1 to {MAX_LIMIT}", param=f"limits.{name}", code="invalid_value")
+
+
+def _paging(query: Mapping[str, str]) -> tuple[int, str | None]:
+    text = query.get("limit", str(PAGE))
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
+        raise RequestError("'limit' must be from 1 to 1000", param="limit", code="invalid_value")
+    return int(text), query.get("after") or None
+
+
+def _page(data: list[dict[str, Any]], after: str | None) -> dict[str, Any]:
+    return {"object": "list", "data": data, "has_more": after is not None, "after": after}
+
+
+def _tenant(tenant: Tenant) -> dict[str, Any]:
+    return {"id": tenant.id, "name": tenant.name, "data_zone": tenant.data_zone}
+
+
+def _product(product: Product) -> dict[str, Any]:
+    return {"id": product.id, "models": product.models, "limits": product.limits}
+
+
+def _subscription(subscription: Subscription) -> dict[str, Any]:
+    return {
+        "id": subscription.id,
+        "tenant": subscription.tenant,
+        "product": subscription.product,
+        "name": subscription.name,
+        "state": subscription.state.value,
+        "limits": subscription.limits,
+    }

@@ -1,0 +1,115 @@
+"""Reads the catalogue from a path or an https URL, and names the line of whatever is wrong with it.
+
+PyYAML's safe loader only; aliases are refused, because a few lines of them can stand for gigabytes, and so are
+duplicate keys, of which YAML would silently keep the last.
+"""
+
+import asyncio
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import yaml
+
+from gateway.domain.catalog import Catalog
+from gateway.domain.catalog_file import CatalogError, build_catalog
+
+MAX_BYTES = 8 * 1024 * 1024
+FETCH_TIMEOUT_S = 20
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+
+
+class CatalogUnusable(Exception):
+    """The catalogue could not be read or is wrong; the message says where (file, line) and what."""
+
+
+async def load_catalog(location: str, environment: Mapping[str, str]) -> Catalog:
+    """Read, parse and validate the catalogue.
+
+    Args:
+        location: A path, or an https URL (such as a blob's with a SAS).
+        environment: Fills `${env:NAME}`.
+
+    Raises:
+        CatalogUnusable: With the file and, where one can be named, the line.
+    """
+    shown = location.partition("?")[0]  # a query may be a signature
+    if location.startswith(("https://", "http://")):
+        text = await _fetch(location, shown)
+    else:
+        try:
+            text = await asyncio.to_thread(pathlib.Path(location).read_text, "utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise CatalogUnusable(f"{shown}: the catalogue cannot be read: {exc}") from exc
+    return parse_catalog(text, shown, environment)
+
+
+def parse_catalog(text: str, name: str, environment: Mapping[str, str]) -> Catalog:
+    """Parse and validate a catalogue's text; `name` is its file's, for messages."""
+    try:
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+        _refuse_ambiguity(node, name)
+        document = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - it is the safe loader, in C
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise CatalogUnusable(f"{name}{line}: this is not YAML: {getattr(exc, 'problem', None) or exc}") from exc
+    try:
+        return build_catalog(document, environment)
+    except CatalogError as exc:
+        raise CatalogUnusable(f"{name}:{_line(node, exc)}: {exc.path}: {exc.message}") from exc
+
+
+async def _fetch(location: str, shown: str) -> str:
+    if location.startswith("http://"):
+        raise CatalogUnusable(f"{shown}: the catalogue is fetched over https:// only")
+    timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(location) as response:
+            response.raise_for_status()
+            data = await response.content.read(MAX_BYTES + 1)
+    except (aiohttp.ClientError, TimeoutError) as exc:
+        raise CatalogUnusable(f"{shown}: the catalogue cannot be fetched: {type(exc).__name__}") from exc
+    if len(data) > MAX_BYTES:
+        raise CatalogUnusable(f"{shown}: the catalogue is over {MAX_BYTES} bytes")
+    return data.decode("utf-8")
+
+
+def _refuse_ambiguity(node: yaml.Node | None, name: str) -> None:
+    """Refuse anchors that are used (a node with two parents) and keys that are there twice."""
+    seen: set[int] = set()
+    waiting = [node] if node is not None else []
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            raise CatalogUnusable(f"{name}:{current.start_mark.line + 1}: aliases are not allowed; write the value out")
+        seen.add(id(current))
+        if isinstance(current, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in current.value:
+                if key.value in keys:
+                    raise CatalogUnusable(f"{name}:{key.start_mark.line + 1}: the key {key.value!r} is there twice")
+                keys.add(key.value)
+                waiting.append(value)
+        elif isinstance(current, yaml.SequenceNode):
+            waiting.extend(current.value)
+
+
+def _line(node: yaml.Node | None, error: CatalogError) -> int:
+    """Return the line of the value the error's path points at; an unknown key's own line where there is one."""
+    line = 1
+    for step in _STEP.finditer(error.path):
+        found: Any = None
+        if isinstance(node, yaml.MappingNode) and step[1]:
+            found = next(((key, value) for key, value in node.value if key.value == step[1]), None)
+        elif isinstance(node, yaml.SequenceNode) and step[2] and int(step[2]) < len(node.value):
+            found = (node.value[int(step[2])],) * 2
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    unknown = re.search(r"unknown field `([^`]+)`", error.message)
+    if unknown and isinstance(node, yaml.MappingNode):
+        line = next((key.start_mark.line + 1 for key, _ in node.value if key.value == unknown[1]), line)
+    return line

@@ -1,0 +1,148 @@
+"""The hot path's door: one aiohttp session per worker, bytes in and bytes out.
+
+Nothing is decompressed, parsed or copied here. Credentials are put on at this door, so no provider and no golden file
+ever holds one. Every network fault becomes an UpstreamError or UpstreamTimeout whose message names no URL.
+"""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+import aiohttp
+from yarl import URL
+
+from gateway.domain.call import UpstreamRequest
+from gateway.domain.catalog import Auth, AuthType
+from gateway.errors import UpstreamError, UpstreamTimeout
+
+type TokenSource = Callable[[Auth], Awaitable[str]]
+
+CONNECT_TIMEOUT_S = 10.0
+KEEPALIVE_S = 60.0
+_SKIPPED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_FIXED = {"accept-encoding": "identity", "user-agent": "azure-ai-gateway"}
+
+
+class AiohttpResponse:
+    """An upstream answer; see `ports.UpstreamResponse`."""
+
+    def __init__(self, response: aiohttp.ClientResponse, idle_timeout_s: float, body_timeout_s: float) -> None:
+        self._response = response
+        self._idle_timeout_s = idle_timeout_s
+        self._body_timeout_s = body_timeout_s
+        self.status = response.status
+
+    @functools.cached_property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, names in lower case."""
+        return {name.lower(): value for name, value in self._response.headers.items()}
+
+    async def read(self) -> bytes:
+        """Read the whole body."""
+        try:
+            async with asyncio.timeout(self._body_timeout_s):
+                return await self._response.read()
+        except TimeoutError as exc:
+            raise UpstreamTimeout("the backend did not finish its answer in time; retry, or raise x-gateway-timeout-ms") from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            raise UpstreamError("the backend broke off its answer; retry", code="upstream_interrupted") from exc
+        finally:
+            self.close()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Iterate over the body as it arrives; UpstreamTimeout after too long a silence."""
+        loop = asyncio.get_running_loop()
+        heard_s, silent = loop.time(), False
+        timer: asyncio.TimerHandle
+
+        def watch() -> None:
+            # One timer per stream that looks at the last chunk's time, instead of one armed and cancelled per chunk.
+            nonlocal timer, silent
+            left_s = heard_s + self._idle_timeout_s - loop.time()
+            if left_s <= 0:
+                silent = True
+                self.close()
+            else:
+                timer = loop.call_later(left_s, watch)
+
+        timer = loop.call_later(self._idle_timeout_s, watch)
+        content = self._response.content
+        try:
+            while data := await content.readany():
+                heard_s = loop.time()
+                yield data
+        except (aiohttp.ClientError, OSError) as exc:
+            if silent:
+                raise UpstreamTimeout(
+                    f"the backend's stream was silent for {self._idle_timeout_s:g} s", code="upstream_stream_idle"
+                ) from exc
+            raise UpstreamError("the backend broke off its stream", code="upstream_interrupted") from exc
+        finally:
+            timer.cancel()
+            self.close()
+
+    def close(self) -> None:
+        """Let the connection go: back to the pool if the body was read to its end, aborted otherwise."""
+        self._response.close()
+
+
+class AiohttpUpstream:
+    """The outbound inference network over one shared session; see `ports.Upstream`.
+
+    Args:
+        tokens: Gives the bearer token of a managed identity.
+        idle_timeout_s: How long a stream may be silent.
+    """
+
+    def __init__(self, tokens: TokenSource, *, idle_timeout_s: float) -> None:
+        self._tokens = tokens
+        self._idle_timeout_s = idle_timeout_s
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, request: UpstreamRequest, timeout_s: float) -> AiohttpResponse:
+        """Authenticate and send; return when the headers are here."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                headers = {**_FIXED, **request.headers, **await self._credentials(request.backend.auth)}
+                response = await self._open().request(
+                    request.method, _url(request.url), data=request.body, headers=headers, allow_redirects=False, skip_auto_headers=_SKIPPED
+                )
+        except TimeoutError as exc:
+            raise UpstreamTimeout(f"the backend did not answer within {timeout_s:.3g} s; retry, or raise x-gateway-timeout-ms") from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            raise UpstreamError("the backend could not be reached; retry", code="upstream_unreachable") from exc
+        return AiohttpResponse(response, self._idle_timeout_s, max(deadline_s - loop.time(), 0.001))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=30),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def _credentials(self, auth: Auth) -> Mapping[str, str]:
+        match auth.type:
+            case AuthType.API_KEY:
+                return {"api-key": auth.key}
+            case AuthType.BEARER:
+                return {"authorization": f"Bearer {auth.key}"}
+            case AuthType.MANAGED_IDENTITY:
+                return {"authorization": f"Bearer {await self._tokens(auth)}"}
+            case AuthType.NONE:
+                return {}
+
+
+@functools.lru_cache(maxsize=4096)
+def _url(text: str) -> URL:
+    return URL(text, encoded=True)

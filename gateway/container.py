@@ -1,0 +1,199 @@
+"""The composition root: settings → pipeline, once per worker, on the first request that needs it.
+
+The only module that knows every adapter. Azure SDKs are imported inside functions, when the settings ask for them:
+importing the app must stay cheap, because every cold start pays for it.
+"""
+
+import asyncio
+import importlib
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from gateway.access.administration import Administration
+from gateway.access.authenticate import Authenticator
+from gateway.access.cached import Cached
+from gateway.access.directory import Directory
+from gateway.access.limits import Limiter
+from gateway.adapters.catalog_source import CatalogUnusable, load_catalog
+from gateway.adapters.clock import SystemClock
+from gateway.adapters.upstream import AiohttpUpstream
+from gateway.domain.catalog import Auth
+from gateway.errors import Unavailable
+from gateway.metering.records import Recorder
+from gateway.metering.reports import Reports
+from gateway.metering.tokens import TokenCounter
+from gateway.pipeline import Pipeline
+from gateway.ports import Blobs, Clock, Tables
+from gateway.providers.registry import provider_for
+from gateway.settings import Settings, SettingsError, load_settings
+
+log = logging.getLogger(__name__)
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """Everything a worker holds, wired. `close` writes what is buffered, then lets every connection go."""
+
+    settings: Settings
+    pipeline: Pipeline
+    administration: Administration
+    reports: Reports
+    tables: Tables
+    clock: Clock
+    close: Callable[[], Awaitable[None]]
+
+
+async def build(settings: Settings) -> Gateway:
+    """Wire a gateway from its settings.
+
+    Raises:
+        CatalogUnusable: The catalogue cannot be read or is wrong.
+    """
+    clock = SystemClock()
+    identity = _Identity(settings.identity_client_id)
+    catalog = await load_catalog(settings.catalog, settings.environment)
+    tables = await _open_tables(settings.tables, identity)
+    pepper = settings.key_pepper.encode()
+    directory = Directory(tables, catalog, pepper, clock)
+    upstream = AiohttpUpstream(identity.token, idle_timeout_s=settings.stream_idle_timeout_s)
+    counter = TokenCounter()
+    counter.start_loading()
+    recorder = Recorder(tables, clock)
+    pipeline = Pipeline(
+        catalog=catalog,
+        authenticator=Authenticator(Cached(directory.key_record, clock), pepper, settings.admin_key),
+        products=Cached(directory.product, clock),
+        limiter=Limiter(clock),
+        providers=provider_for,
+        upstream=upstream,
+        counter=counter,
+        recorder=recorder,
+        clock=clock,
+        request_timeout_s=settings.request_timeout_s,
+        rng=random.Random(),  # noqa: S311 - spreads load, hides nothing
+    )
+
+    async def close() -> None:
+        await recorder.close()
+        await upstream.close()
+        await tables.close()
+        await identity.close()
+
+    return Gateway(
+        settings=settings,
+        pipeline=pipeline,
+        administration=Administration(directory),
+        reports=Reports(tables, recorder, clock),
+        tables=tables,
+        clock=clock,
+        close=close,
+    )
+
+
+async def open_blobs(settings: Settings) -> Blobs:
+    """Open the blob store that the settings name."""
+    if settings.blobs.startswith("file://"):
+        from gateway.adapters.blobs_files import FileBlobs  # noqa: PLC0415 - only where it is used
+
+        return FileBlobs(settings.blobs.removeprefix("file://"))
+    from gateway.adapters import blobs  # noqa: PLC0415 - imports the Azure SDK
+
+    identity = _Identity(settings.identity_client_id)
+    return blobs.connect(settings.blobs, await identity.credential() if _is_endpoint(settings.blobs) else None)
+
+
+async def _open_tables(location: str, identity: "_Identity") -> Tables:
+    if location.startswith("sqlite:///"):
+        from gateway.adapters.tables_sqlite import SqliteTables  # noqa: PLC0415 - only where it is used
+
+        return SqliteTables(location.removeprefix("sqlite:///"))
+    tables = await asyncio.to_thread(importlib.import_module, "gateway.adapters.tables")  # imports the Azure SDK
+    connected: Tables = tables.connect(location, await identity.credential() if _is_endpoint(location) else None)
+    return connected
+
+
+def _is_endpoint(location: str) -> bool:
+    """Tell an endpoint, which needs an identity, from a connection string, which carries its own key."""
+    return location.startswith(("https://", "http://"))
+
+
+class _Identity:
+    """The managed identity, whose SDK is imported by the first that asks."""
+
+    def __init__(self, client_id: str | None) -> None:
+        self._client_id = client_id
+        self._identity: object = None
+
+    async def token(self, auth: Auth) -> str:
+        token: str = await (await self._open()).token(auth)
+        return token
+
+    async def credential(self) -> Any:
+        return await (await self._open()).credential()
+
+    async def close(self) -> None:
+        if self._identity is not None:
+            await (await self._open()).close()
+
+    async def _open(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - its type is the SDK's
+        if self._identity is None:
+            entra = await asyncio.to_thread(importlib.import_module, "gateway.adapters.entra")
+            self._identity = self._identity or entra.ManagedIdentity(self._client_id)
+        return self._identity
+
+
+class _Worker:
+    """The one gateway of this worker process."""
+
+    def __init__(self) -> None:
+        self.gateway: Gateway | None = None
+        self._building = asyncio.Lock()
+
+    async def get(self) -> Gateway:
+        if self.gateway is None:
+            async with self._building:
+                if self.gateway is None:
+                    self.gateway = await _build_or_refuse()
+        return self.gateway
+
+    async def shutdown(self) -> None:
+        gateway, self.gateway = self.gateway, None
+        if gateway is not None:
+            await gateway.close()
+
+
+async def _build_or_refuse() -> Gateway:
+    try:
+        return await build(load_settings())
+    except (SettingsError, CatalogUnusable) as exc:
+        # Not remembered: a setting that is put right, or a catalogue that comes back, serves the next request.
+        log.critical("the gateway cannot start: %s", exc)
+        raise Unavailable(
+            "the gateway's configuration cannot be used; its operator finds the reason in the log", code="misconfigured"
+        ) from exc
+
+
+_worker = _Worker()
+
+
+async def get() -> Gateway:
+    """Return this worker's gateway, building it on the first call; Unavailable while the configuration cannot be used."""
+    return _worker.gateway or await _worker.get()
+
+
+async def check() -> str | None:
+    """Return what is wrong with the configuration, for a host that wants to say so before it serves; None if nothing is."""
+    try:
+        settings = load_settings()
+        await load_catalog(settings.catalog, settings.environment)
+    except (SettingsError, CatalogUnusable) as exc:
+        return str(exc)
+    return None
+
+
+async def shutdown() -> None:
+    """Write what is buffered and close; the next `get` builds anew."""
+    await _worker.shutdown()

@@ -1,0 +1,249 @@
+"""One usage record per call, refused ones included: the draft a call fills in, and the recorder that stores it.
+
+The hot path never awaits the store: `add` puts the record into a bounded buffer, a background task writes the buffer
+every `FLUSH_EVERY_S` in transactions of up to 100, and a drain writes what is left. A process that is killed loses at
+most what it recorded since the last write. If the store is down the buffer fills; beyond its bound the oldest records
+are dropped, counted and logged: a call is never slowed down or refused for its record's sake.
+
+Table `usage`, partition `<yyyymmddhh>|<tenant>|<shard>`, row = the request's id, which sorts by time. The shard is a
+hex digit of this worker's, so that a busy tenant is not bound to one partition's 2,000 rows a second.
+"""
+
+import asyncio
+import collections
+import datetime
+import logging
+import random
+
+import msgspec
+
+from gateway.domain.access import Principal
+from gateway.domain.call import Inbound, Usage
+from gateway.domain.tables import MAX_TRANSACTION_WRITES, Action, Value, Write
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.ports import Clock, Tables
+
+log = logging.getLogger(__name__)
+
+USAGE = "usage"
+FLUSH_EVERY_S = 0.5
+BUFFER_RECORDS = 20_000
+ANONYMOUS = "-"
+MAX_LABEL_CHARACTERS = 256
+
+
+class Draft:
+    """What becomes of one call, filled in as it walks down the street; settled exactly once.
+
+    Stamps are on the Clock. The latency parts sum to the total: admission (arrival → admitted), guard, upstream TTFT
+    (attempts' waiting, up to the first token), stream (first token to last byte), overhead (the rest: our own work).
+    """
+
+    __slots__ = (
+        "admitted_s", "attempts", "backend", "cost_micro_usd", "deployment", "error_code", "finish_reason", "first_token_s", "guard_s",
+        "inbound", "last_byte_s", "model", "principal", "status", "stream", "trace_id", "upstream_wait_s", "usage",
+    )  # fmt: skip
+
+    def __init__(self, inbound: Inbound) -> None:
+        self.inbound = inbound
+        self.principal: Principal | None = None
+        self.trace_id = ""
+        self.model = self.deployment = self.backend = ""
+        self.stream = False
+        self.status = 200
+        self.error_code = ""
+        self.finish_reason: str | None = None
+        self.attempts = 0
+        self.usage = Usage()
+        self.cost_micro_usd: int | None = 0
+        self.admitted_s: float | None = None
+        self.guard_s = 0.0
+        self.upstream_wait_s = 0.0
+        self.first_token_s: float | None = None
+        self.last_byte_s: float | None = None
+
+    def fail(self, error: GatewayError) -> None:
+        """Note how the call ended; the first failure counts."""
+        if not self.error_code:
+            self.status, self.error_code = error.status, error.code
+
+    def overhead_s(self, now_s: float) -> float:
+        """Return the time since arrival that was not spent waiting for a backend."""
+        return now_s - self.inbound.received_s - self.upstream_wait_s
+
+
+class UsageRecord(msgspec.Struct, frozen=True, gc=False):
+    """A finished call, as stored. Durations are seconds; `cost_micro_usd` is None where there was no price."""
+
+    at: datetime.datetime
+    request_id: str
+    trace_id: str
+    tenant: str
+    product: str
+    subscription: str
+    key_id: str
+    user: str
+    session: str
+    tags: str
+    operation: str
+    surface: str
+    path: str
+    model: str
+    deployment: str
+    backend: str
+    stream: bool
+    status: int
+    error_code: str
+    finish_reason: str
+    attempts: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    tokens_estimated: bool
+    unpriced: bool
+    cost_micro_usd: int | None
+    admission_s: float
+    guard_s: float
+    upstream_ttft_s: float
+    stream_s: float
+    overhead_s: float
+    total_s: float
+
+    def row(self) -> dict[str, Value]:
+        """Return the row's properties; Table Storage knows no null, so an unknown cost is absent."""
+        values: dict[str, Value] = {name: getattr(self, name) for name in self.__struct_fields__}
+        if self.cost_micro_usd is None:
+            del values["cost_micro_usd"]
+        return values
+
+
+def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
+    """Turn a draft into the record.
+
+    Args:
+        draft: The call, complete.
+        now_s: When the last byte was handed on, on the Clock.
+        at: The same moment, in UTC.
+    """
+    inbound, principal, usage = draft.inbound, draft.principal, draft.usage
+    label = inbound.headers.get
+    total_s = now_s - inbound.received_s
+    admission_s = (draft.admitted_s if draft.admitted_s is not None else now_s) - inbound.received_s
+    stream_s = (draft.last_byte_s or now_s) - draft.first_token_s if draft.first_token_s is not None else 0.0
+    return UsageRecord(
+        at=at,
+        request_id=inbound.request_id,
+        trace_id=draft.trace_id,
+        tenant=principal.tenant if principal else ANONYMOUS,
+        product=principal.product if principal else "",
+        subscription=principal.subscription if principal else "",
+        key_id=principal.key_id if principal else "",
+        user=label("x-gateway-user", "")[:MAX_LABEL_CHARACTERS],
+        session=label("x-gateway-session", "")[:MAX_LABEL_CHARACTERS],
+        tags=label("x-gateway-tags", "")[:MAX_LABEL_CHARACTERS],
+        operation=inbound.operation.value,
+        surface=inbound.surface.value,
+        path=f"{inbound.method} {inbound.path}"[: 2 * MAX_LABEL_CHARACTERS],
+        model=draft.model[:MAX_LABEL_CHARACTERS],
+        deployment=draft.deployment,
+        backend=draft.backend,
+        stream=draft.stream,
+        status=draft.status,
+        error_code=draft.error_code,
+        finish_reason=draft.finish_reason or "",
+        attempts=draft.attempts,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        tokens_estimated=usage.estimated,
+        unpriced=draft.cost_micro_usd is None,
+        cost_micro_usd=draft.cost_micro_usd,
+        admission_s=admission_s,
+        guard_s=draft.guard_s,
+        upstream_ttft_s=draft.upstream_wait_s,
+        stream_s=stream_s,
+        overhead_s=total_s - admission_s - draft.guard_s - draft.upstream_wait_s - stream_s,
+        total_s=total_s,
+    )
+
+
+class Recorder:
+    """Buffers records and writes them in the background.
+
+    Args:
+        tables: Where they go.
+        clock: Its `sleep` paces the writing.
+        capacity: Records kept while the store is slow or down.
+    """
+
+    def __init__(self, tables: Tables, clock: Clock, *, capacity: int = BUFFER_RECORDS) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._capacity = capacity
+        self._buffer: collections.deque[UsageRecord] = collections.deque()
+        self._writing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._shard = f"{random.randrange(16):x}"  # noqa: S311 - spreads load, hides nothing
+        self.dropped = 0
+
+    def add(self, record: UsageRecord) -> None:
+        """Take a record; returns at once and never fails."""
+        if len(self._buffer) >= self._capacity:
+            self._buffer.popleft()
+            self.dropped += 1
+            if self.dropped.bit_count() == 1:  # 1, 2, 4, 8 …: loud, but not one line per lost record
+                log.error("usage records dropped because the store does not keep up: %d so far", self.dropped)
+        self._buffer.append(record)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._keep_writing(), name="usage records")
+
+    async def flush(self) -> None:
+        """Write all that is buffered; StoreUnavailable leaves the rest in the buffer."""
+        async with self._writing:
+            while self._buffer:
+                batch = self._next_batch()
+                partition = self._partition(batch[0])
+                try:
+                    await self._write(partition, batch)
+                except StoreUnavailable:
+                    self._buffer.extendleft(reversed(batch))
+                    raise
+
+    async def close(self) -> None:
+        """Stop the background task and write what is left."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        await self.flush()
+
+    async def _keep_writing(self) -> None:
+        failures = 0
+        while self._buffer:
+            await self._clock.sleep(FLUSH_EVERY_S * min(2**failures, 16))
+            try:
+                await self.flush()
+                failures = 0
+            except StoreUnavailable as exc:
+                failures += 1
+                log.warning("usage records wait for the store (%d buffered): %s", len(self._buffer), exc)
+
+    def _next_batch(self) -> list[UsageRecord]:
+        """Take up to 100 records of the oldest one's partition; the others keep their order."""
+        partition = self._partition(self._buffer[0])
+        batch: list[UsageRecord] = []
+        others: list[UsageRecord] = []
+        while self._buffer and len(batch) < MAX_TRANSACTION_WRITES and len(others) < 10 * MAX_TRANSACTION_WRITES:
+            record = self._buffer.popleft()
+            (batch if self._partition(record) == partition else others).append(record)
+        self._buffer.extendleft(reversed(others))
+        return batch
+
+    def _partition(self, record: UsageRecord) -> str:
+        return f"{record.at:%Y%m%d%H}|{record.tenant}|{self._shard}"
+
+    async def _write(self, partition: str, batch: list[UsageRecord]) -> None:
+        # Upserts under the request's id: a write that is repeated after a lost answer changes nothing.
+        writes = [Write(action=Action.UPSERT, row=record.request_id, values=record.row()) for record in batch]
+        await self._tables.transact(USAGE, partition, writes)

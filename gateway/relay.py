@@ -1,0 +1,157 @@
+"""Step 11 for streams: upstream bytes → events → client bytes, each piece as soon as it is there.
+
+After the first byte there is no failover: whatever breaks ends the iteration with a GatewayError, which the route turns
+into one typed event. However it ends (done, broken, cancelled, never read), `on_end` runs exactly once and the upstream
+is closed: a stream that nobody reads any more costs nothing more.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from types import TracebackType
+
+from gateway.domain.call import StreamEvent, Usage
+from gateway.errors import ClientDisconnected, GatewayError
+from gateway.metering.records import Draft
+from gateway.ports import Clock, StreamDecoder, UpstreamResponse
+
+log = logging.getLogger(__name__)
+
+# How long a finished stream's connection may take to end properly, which is what makes it reusable.
+DRAIN_S = 1.0
+
+type OnEnd = Callable[[Usage | None, str], None]
+
+
+class Noting:
+    """Writes to the draft how its block failed; whatever is no GatewayError becomes one, or is a disconnect."""
+
+    __slots__ = ("_draft",)
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
+        if exc is None:
+            return
+        if isinstance(exc, GatewayError):
+            self._draft.fail(exc)
+        elif isinstance(exc, (asyncio.CancelledError, GeneratorExit)):
+            self._draft.fail(ClientDisconnected("the client went away"))
+        elif isinstance(exc, Exception):
+            log.error("call %s failed inside the gateway", self._draft.inbound.request_id, exc_info=exc)
+            failure = GatewayError("the gateway failed inside; the operator finds the details in its log under x-request-id")
+            self._draft.fail(failure)
+            raise failure from exc
+
+
+class Relay:
+    """One streamed answer; see `domain.call.ByteStream`.
+
+    Args:
+        draft: Where the end is noted.
+        response: Closed at the end.
+        chunks: The upstream's bytes after the first.
+        first: The upstream's first bytes.
+        decoder: The provider's, new.
+        clock: Stamps the first token and the last byte.
+        on_end: Told the provider's usage, if it gave one, and the text that was handed on.
+    """
+
+    def __init__(
+        self,
+        draft: Draft,
+        response: UpstreamResponse,
+        chunks: AsyncIterator[bytes],
+        first: bytes,
+        decoder: StreamDecoder,
+        clock: Clock,
+        on_end: OnEnd,
+    ) -> None:
+        self._draft = draft
+        self._response = response
+        self._chunks = chunks
+        self._first = first
+        self._decoder = decoder
+        self._clock = clock
+        self._on_end = on_end
+        self._opened_s = clock.now_s()
+        self._texts: list[str] = []
+        self._usage: Usage | None = None
+        self._error: GatewayError | None = None
+        self._done = self._ended = False
+        self._bytes = self._relay()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over the client's bytes; may be done once."""
+        return self._bytes
+
+    async def aclose(self) -> None:
+        """End it, wherever it stands."""
+        await self._bytes.aclose()
+        self._end()
+
+    def __del__(self) -> None:
+        """Settle a stream that nobody ever began to read."""
+        self._end()
+
+    async def _relay(self) -> AsyncGenerator[bytes]:
+        try:
+            with Noting(self._draft):
+                data = self._first
+                while data and not self._done and self._error is None:
+                    if piece := self._absorb(self._decoder.feed(data)):
+                        yield piece
+                    if not self._done:
+                        data = await anext(self._chunks, b"")
+                if not self._done and self._error is None and (piece := self._absorb(self._decoder.finish())):
+                    yield piece
+                if self._error is not None:
+                    raise self._error
+            await self._drain()
+        finally:
+            self._end()
+
+    def _absorb(self, events: list[StreamEvent]) -> bytes:
+        """Take what the record needs from the events and return the client's bytes."""
+        out = b""
+        for event in events:
+            out = out + event.data if out else event.data
+            if event.content:
+                if self._draft.first_token_s is None:
+                    now_s = self._draft.first_token_s = self._clock.now_s()
+                    self._draft.upstream_wait_s += now_s - self._opened_s
+                self._texts.append(event.text)
+            if event.usage is not None:
+                self._usage = event.usage
+            if event.finish_reason is not None:
+                self._draft.finish_reason = event.finish_reason
+            if event.error is not None:
+                self._error = event.error
+                break
+            if event.done:
+                self._done = True
+                self._draft.last_byte_s = self._clock.now_s()
+                break
+        return out
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(TimeoutError, GatewayError):
+            async with asyncio.timeout(DRAIN_S):
+                while await anext(self._chunks, b""):
+                    pass
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._response.close()
+        if not self._done:
+            # Not done and not failed: it was closed, or dropped, before it was read to its end.
+            self._draft.fail(self._error or ClientDisconnected("the client went away"))
+            self._draft.last_byte_s = self._clock.now_s()
+        self._on_end(self._usage, "".join(self._texts))

@@ -1,0 +1,84 @@
+"""The inference routes as a table: one row per URL shape and operation, and what becomes of every other path.
+
+The Functions host matches literal segments before parameters and parameters before catch-alls, and a route whose method
+does not fit is no match. So a catch-all under each fixed prefix sees exactly what no row serves: an unknown path (404)
+or a known path with another method (405). There is no bare catch-all: `/admin` and `/runtime` belong to the host.
+"""
+
+import re
+from collections.abc import Sequence
+
+import azure.functions as func
+import msgspec
+
+from gateway.domain.call import Operation, Surface
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.routes.http import Request, Response, respond
+
+ALL_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One route: `name` is the function's name in the app, `path` its template."""
+
+    name: str
+    method: str
+    path: str
+    operation: Operation
+    surface: Surface
+
+
+OPENAI_ROWS = (
+    Row("v1_chat_completions", "POST", "v1/chat/completions", Operation.CHAT, Surface.OPENAI),
+    Row("v1_embeddings", "POST", "v1/embeddings", Operation.EMBEDDINGS, Surface.OPENAI),
+    Row("v1_models", "GET", "v1/models", Operation.LIST_MODELS, Surface.OPENAI),
+    Row("v1_model", "GET", "v1/models/{model}", Operation.GET_MODEL, Surface.OPENAI),
+)
+AZURE_ROWS = (
+    Row("azure_chat_completions", "POST", "openai/deployments/{deployment}/chat/completions", Operation.CHAT, Surface.AZURE),
+    Row("azure_embeddings", "POST", "openai/deployments/{deployment}/embeddings", Operation.EMBEDDINGS, Surface.AZURE),
+    Row("azure_models", "GET", "openai/models", Operation.LIST_MODELS, Surface.AZURE),
+    Row("azure_model", "GET", "openai/models/{model}", Operation.GET_MODEL, Surface.AZURE),
+    Row("azure_v1_chat_completions", "POST", "openai/v1/chat/completions", Operation.CHAT, Surface.AZURE_V1),
+    Row("azure_v1_embeddings", "POST", "openai/v1/embeddings", Operation.EMBEDDINGS, Surface.AZURE_V1),
+    Row("azure_v1_models", "GET", "openai/v1/models", Operation.LIST_MODELS, Surface.AZURE_V1),
+    Row("azure_v1_model", "GET", "openai/v1/models/{model}", Operation.GET_MODEL, Surface.AZURE_V1),
+)
+
+
+def register(bp: func.Blueprint, rows: Sequence[Row], prefix: str, surface: Surface) -> None:
+    """Register the rows, and the catch-all under their prefix.
+
+    Args:
+        bp: Where to.
+        rows: The routes.
+        prefix: The first path segment they share.
+        surface: Whose shape an unknown path under the prefix is taken to be.
+    """
+    for row in rows:
+        _register_row(bp, row)
+
+    async def unknown(req: Request) -> Response:
+        return await respond(req, Operation.UNKNOWN, surface, error=refusal(req.method, req.url.path, rows))
+
+    bp.function_name(f"{prefix}_unknown")(bp.route(route=f"{prefix}/{{*path}}", methods=ALL_METHODS)(unknown))
+
+
+def refusal(method: str, path: str, rows: Sequence[Row]) -> GatewayError:
+    """Return what to answer to a request that no row serves: 405 where another method would do, 404 otherwise."""
+    allowed = {row.method for row in rows if _pattern(row.path).fullmatch(path)}
+    if allowed:
+        names = ", ".join(sorted(allowed))
+        return MethodNotAllowed(f"{path} does not take {method}; it takes {names}", headers={"allow": names})
+    return NotFound(f"there is no {path}; the README lists the routes", code="unknown_url")
+
+
+def _register_row(bp: func.Blueprint, row: Row) -> None:
+    async def serve(req: Request) -> Response:
+        return await respond(req, row.operation, row.surface)
+
+    bp.function_name(row.name)(bp.route(route=row.path, methods=[row.method])(serve))
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile("/" + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), re.IGNORECASE)
