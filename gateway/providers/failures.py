@@ -39,7 +39,7 @@ _INNER_MEMBERS = ("code", "content_filter_result", "content_filter_results")
 
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_PARAM = re.compile(r"[^\x00-\x1f<>]{1,200}")
+_PARAM = re.compile(r"[^\x00-\x1f<>:/]{1,200}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>)\]]+")
 _AZURE_HOST = re.compile(r"\b[\w.-]+\.(?:azure\.com|azure-api\.net|azurewebsites\.net|windows\.net|azure\.us|azure\.cn)\b[^\s'\"<>)\]]*")
 _PUBLIC_HOSTS = frozenset({"aka.ms", "go.microsoft.com", "learn.microsoft.com", "platform.openai.com", "help.openai.com"})

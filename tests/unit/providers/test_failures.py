@@ -113,6 +113,13 @@ def test_a_message_never_names_a_backend(message: object, shown: str) -> None:
     assert classify(400, {}, error_body(message=message)).message == shown
 
 
+@pytest.mark.parametrize(
+    ("param", "shown"), [("messages[0].content", "messages[0].content"), ("http://10.0.0.4/x", None), (7, "7"), ([], None)]
+)
+def test_a_param_is_passed_on_only_if_it_is_a_path(param: object, shown: str | None) -> None:
+    assert classify(422, {}, error_body(message="m", param=param)).param == shown
+
+
 @pytest.mark.parametrize("body", [b'{"error":"Bad thing"}', b'{"object":"error","message":"Bad thing","code":400}'])
 def test_reads_the_error_shapes_of_compatible_servers(body: bytes) -> None:
     assert classify(400, {}, body).message == "Bad thing"
