@@ -34,6 +34,9 @@ _ACTED_ON = frozenset(
 _COMMON = _ACTED_ON | {"temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"}
 _MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal", "audio"})
 _PART_FIELDS = frozenset({"type", "text", "image_url", "input_audio", "file", "refusal"})
+_IMAGE_FIELDS = frozenset({"url", "detail"})
+_TOOL_CALL_FIELDS = frozenset({"function", "custom"})
+_FUNCTION_FIELDS = frozenset({"name", "arguments", "input"})
 _PLAIN_FIELDS = frozenset({"role", "content"})  # of most messages
 _STREAM_FIELDS = frozenset({"include_usage"})
 # What an assistant's message may have in place of content.
@@ -203,6 +206,7 @@ def _check_part(part: Any, path: str) -> None:
     if type(member) is not expected:
         raise wrong_type(f"{path}.{kind}", "a string" if expected is str else "an object", member)
     if kind == "image_url":
+        refuse_lookalikes(member, _IMAGE_FIELDS, f"{path}.image_url.")
         if member.get("url") is None:
             raise missing(f"{path}.image_url.url")
         check_string(member, "url", f"{path}.image_url.")
@@ -213,18 +217,22 @@ def _check_tool_calls(calls: Any, path: str) -> None:
     if type(calls) is not list:
         raise wrong_type(path, "an array of objects", calls)
     for index, call in enumerate(calls):
+        here = f"{path}[{index}]"
         if type(call) is not dict:
-            raise wrong_type(f"{path}[{index}]", "an object", call)
-        if call.get("function") is not None:
-            _check_function(call["function"], f"{path}[{index}].function")
+            raise wrong_type(here, "an object", call)
+        refuse_lookalikes(call, _TOOL_CALL_FIELDS, here + ".")
+        for kind in ("function", "custom"):
+            if call.get(kind) is not None:
+                _check_function(call[kind], f"{here}.{kind}")
 
 
 def _check_function(function: Any, path: str) -> None:
     """Arguments are model output that comes back as text; guards read them as such."""
     if type(function) is not dict:
         raise wrong_type(path, "an object", function)
-    check_string(function, "name", path + ".")
-    check_string(function, "arguments", path + ".")
+    refuse_lookalikes(function, _FUNCTION_FIELDS, path + ".")
+    for name in ("name", "arguments", "input"):
+        check_string(function, name, path + ".")
 
 
 def _check_tools(document: Mapping[str, Any]) -> None:
