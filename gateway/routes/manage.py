@@ -45,7 +45,7 @@ async def usage(req: Request) -> Response:
     return await administer(req, 200, lambda gateway, _: gateway.reports.usage(dict(req.query_params)), reads_body=False)
 
 
-@bp.function_name("manage_unknown")
+@bp.function_name("zz_manage_unknown")
 @bp.route(route="manage/{*path}", methods=ALL_METHODS)
 async def unknown(req: Request) -> Response:
     """Refuse what no other route serves."""

@@ -61,7 +61,7 @@ def register(bp: func.Blueprint, rows: Sequence[Row], prefix: str, surface: Surf
     async def unknown(req: Request) -> Response:
         return await respond(req, Operation.UNKNOWN, surface, error=refusal(req.method, req.url.path, rows))
 
-    bp.function_name(f"{prefix}_unknown")(bp.route(route=f"{prefix}/{{*path}}", methods=ALL_METHODS)(unknown))
+    bp.function_name(f"zz_{prefix}_unknown")(bp.route(route=f"{prefix}/{{*path}}", methods=ALL_METHODS)(unknown))
 
 
 def refusal(method: str, path: str, rows: Sequence[Row]) -> GatewayError:
