@@ -17,7 +17,7 @@ import uvloop
 from devhost import console
 from devhost.environment import apply_settings, data_folder, write_private
 from devhost.host import ROOT, AppError, build
-from devhost.keys import demo_keys, until_ready
+from devhost.keys import ALWAYS, demo_keys, example_model, until_ready
 from devhost.server import DRAIN_S, Server, bind, url_of
 
 
@@ -73,7 +73,9 @@ async def serve(options: argparse.Namespace, sock: socket.socket, data: Path) ->
             await until_ready(url)
             admin_key = os.environ["GATEWAY_ADMIN_KEY"]
             keys = await demo_keys(url, admin_key, data)
-            banner = console.Banner(url, mode, admin_key, admin_key_given, keys, simulator_url, data, options.data is not None)
+            model = await example_model(url, keys[ALWAYS])
+            kept = options.data is not None
+            banner = console.Banner(url, mode, admin_key, admin_key_given, keys, simulator_url, data, kept, model)
             if options.ready_file is not None:
                 write_ready(options.ready_file, banner)
             console.greet(banner)

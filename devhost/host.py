@@ -205,13 +205,22 @@ def explain(error: BaseException) -> str:
     return f"the app cannot be loaded: {kind}{error}{where}"
 
 
+async def check_app() -> None:
+    """Let the gateway say what is wrong with its settings or its catalogue, before anything is served.
+
+    Raises:
+        AppError: Something is.
+    """
+    container = sys.modules.get("gateway.container")
+    if container is not None and (fault := await container.check()):
+        raise AppError(fault)
+
+
 async def close_app() -> None:
     """Let the gateway flush its records and close its stores."""
-    try:
-        container = importlib.import_module("gateway.container")
-    except ModuleNotFoundError:
-        return
-    await container.shutdown()
+    container = sys.modules.get("gateway.container")
+    if container is not None:
+        await container.shutdown()
 
 
 async def build(mode: str = "direct", root: Path = ROOT) -> Host:
@@ -233,6 +242,7 @@ async def build(mode: str = "direct", root: Path = ROOT) -> Host:
         closers.append(worker.close)
     else:
         functions = load_direct()
+    await check_app()
     try:
         return Host(functions, route_prefix(root), closers)
     except RouteError as error:

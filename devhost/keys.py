@@ -7,11 +7,11 @@ from typing import Any
 
 import aiohttp
 
-from devhost import console
+from devhost.console import MODEL
 from devhost.environment import write_private
 from devhost.host import AppError
 
-PRODUCTS = ("unlimited", "starter")
+ALWAYS, SAMPLE = "unlimited", "starter"
 READY_TRIES = 200
 
 
@@ -35,10 +35,10 @@ async def until_ready(url: str) -> None:
 
 
 async def demo_keys(url: str, admin_key: str, data: Path) -> dict[str, str]:
-    """Make a subscription to each demo product, or read the keys of an earlier start.
+    """Make a subscription to each demo product, or read the keys of an earlier start that still open the door.
 
     Returns:
-        Product → virtual key; the unlimited one first.
+        Product → virtual key; the unlimited one first. The sample product is left out where the catalogue lacks it.
 
     Raises:
         AppError: The gateway refused.
@@ -46,31 +46,36 @@ async def demo_keys(url: str, admin_key: str, data: Path) -> dict[str, str]:
     kept = data / "demo-keys.json"
     if kept.exists():
         keys: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
-        return keys
-    keys = {}
+        if await _models(url, keys[ALWAYS]) is not None:
+            return keys
     async with aiohttp.ClientSession(base_url=url, headers={"authorization": f"Bearer {admin_key}"}) as session:
-        for product in PRODUCTS:
-            key = await _subscribe(session, product)
-            if key is None:
-                console.warn(f"no demo key for the product {product!r}: POST /manage/subscriptions does not know it")
-                continue
-            keys[product] = key
+        made = {product: await _subscribe(session, product) for product in (ALWAYS, SAMPLE)}
+    keys = {product: key for product, key in made.items() if key}
     write_private(kept, json.dumps(keys) + "\n")
     return keys
+
+
+async def example_model(url: str, key: str) -> str:
+    """Choose the model for the printed examples: the usual one, or the first that the catalogue offers."""
+    models = await _models(url, key) or []
+    return MODEL if MODEL in models or not models else models[0]
+
+
+async def _models(url: str, key: str) -> list[str] | None:
+    """List the models that a key may use; None if the key is refused."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/v1/models", headers={"authorization": f"Bearer {key}"}) as response:
+        if response.status == 401:
+            return None
+        return [model["id"] for model in (await response.json())["data"]] if response.status == 200 else []
 
 
 async def _subscribe(session: aiohttp.ClientSession, product: str) -> str | None:
     order = {"tenant": "default", "product": product, "name": "demo"}
     async with session.post("/manage/subscriptions", json=order) as response:
-        if response.status == 404:
+        if response.status == 404 and product == SAMPLE:
             return None
         if response.status != 201:
             raise AppError(f"no demo key: POST /manage/subscriptions answered {response.status} {await response.text()}")
         made: dict[str, Any] = await response.json()
-    if made["state"] == "submitted":
-        async with session.post(f"/manage/subscriptions/{made['id']}/approve") as response:
-            if response.status != 200:
-                raise AppError(f"no demo key: approving answered {response.status} {await response.text()}")
-            made |= {name: value for name, value in (await response.json()).items() if name == "keys" and value}
     key: str = made["keys"]["primary"]
     return key

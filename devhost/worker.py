@@ -114,12 +114,16 @@ async def _invoke(function: HttpFunction, function_id: str, scope: Scope, receiv
         await _CapturedServer.app(inner, receive, send)
     except Exception as error:  # noqa: BLE001  # the application has answered 500 and raises the handler's own error again
         failure = error
+    except BaseException:
+        invocation.cancel()
+        raise
     finally:
         references.pop(invocation_id, None)
-        if failure is None and not reference.http_request_available_event.is_set():
-            invocation.cancel()
-    response = await invocation
-    if response.result.status != _StatusResult.Success:
+    if not reference.http_request_available_event.is_set():
+        invocation.cancel()  # the application answered without the function: it would wait for ever
+    await asyncio.wait({invocation})
+    response = None if invocation.cancelled() else invocation.result()
+    if response is not None and response.result.status != _StatusResult.Success:
         exception = response.result.exception
         log.error("function %s failed: %s\n%s", function.name, exception.message, exception.stack_trace)
     elif failure is not None:
@@ -129,6 +133,7 @@ async def _invoke(function: HttpFunction, function_id: str, scope: Scope, receiv
 async def _invocation(function: HttpFunction, function_id: str, invocation_id: str, scope: Scope) -> Any:
     """Send the InvocationRequest that the Functions host sends for an HTTP request."""
     import azure_functions_runtime as runtime
+    from azure_functions_runtime import http_v2
 
     http = Message(method=scope["method"], url=scope["path"], headers={}, query={}, params=scope["path_params"], body=Message(bytes=b""))
     trigger = Message(name=function.parameter, data=Message(http=http))
@@ -140,4 +145,9 @@ async def _invocation(function: HttpFunction, function_id: str, invocation_id: s
         trace_context=Message(trace_parent="", trace_state="", attributes={}),
         retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
     )
-    return await runtime.invocation_request(Message(request=Message(invocation_request=request)))
+    try:
+        return await runtime.invocation_request(Message(request=Message(invocation_request=request)))
+    except asyncio.CancelledError as error:  # the library tells the waiting exchange of errors only
+        if reference := http_v2.http_coordinator._context_references.get(invocation_id):  # noqa: SLF001
+            reference.http_response = RuntimeError(f"the invocation was cancelled: {error}")
+        raise

@@ -1,0 +1,62 @@
+"""What a user does first: start it, paste what it prints, run the demo."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from devhost.console import snippets
+from tests.host.conftest import ROOT, environment
+from tests.host.test_host_app import ask
+
+
+def test_the_printed_snippet_runs(gateway: Any) -> None:
+    script = dict(snippets(gateway.url, gateway.demo_keys["unlimited"], "gpt-4o-mini"))["Python, whole and streamed"]
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
+    whole, streamed = done.stdout.splitlines()
+    assert whole
+    assert whole == streamed
+
+
+def test_the_sample_product_has_its_own_limited_key(gateway: Any) -> None:
+    assert list(gateway.demo_keys) == ["unlimited", "starter"]
+    assert len(set(gateway.demo_keys.values())) == 2
+
+
+def test_serves_without_simulated_backends(run_host: Any) -> None:
+    running = run_host("--no-simulator")
+    assert running.simulator_url is None
+    assert ask(running, "GET", "/readyz")[0] == 200
+    assert running.stop() == 0
+
+
+def test_says_what_is_wrong_with_the_catalogue(run_host: Any, tmp_path: Path) -> None:
+    catalog = tmp_path / "broken.yaml"
+    catalog.write_text("version: 1\nbackend: []\n", encoding="utf-8")
+    running = run_host("--catalog", str(catalog))
+    assert running.wait() == 1
+    assert "backend" in running.errors()
+    assert "Traceback" not in running.errors()
+
+
+def test_says_what_is_wrong_with_the_settings(run_host: Any) -> None:
+    running = run_host(settings={"GATEWAY_KEY_PEPPER": "short"})
+    assert running.wait() == 1
+    assert "GATEWAY_KEY_PEPPER" in running.errors()
+    assert "Traceback" not in running.errors()
+
+
+def test_the_demo_ends_well() -> None:
+    done = subprocess.run([sys.executable, "-m", "devhost.demo"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a key nobody issued                401" in done.stdout
+
+
+def test_makes_new_demo_keys_when_the_kept_ones_are_refused(run_host: Any, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "demo-keys.json").write_text(json.dumps({"unlimited": "gwk_of_another_store"}), encoding="utf-8")
+    running = run_host("--data", str(data))
+    assert running.demo_keys["unlimited"] != "gwk_of_another_store"
+    assert running.stop() == 0

@@ -1,0 +1,22 @@
+"""The demo's drawing: a bar that fills and a table that lines up."""
+
+from devhost.demo import STEPS, Seen, bar, row, table
+
+
+def test_the_bar_is_full_at_the_end_only() -> None:
+    drawn = [bar(done, 5) for done in range(6)]
+    assert ["░" in one for one in drawn] == [True] * 5 + [False]
+    assert len({len(one) for one in drawn}) == 1
+
+
+def test_a_row_shows_what_the_headers_say() -> None:
+    headers = {"X-Gateway-Deployment": "d", "x-gateway-attempts": "2", "x-gateway-cost-usd": "0.01"}
+    assert row("t", Seen(200, headers, 7, 0.1, 0.25)) == ("t", "200", "7", "100 ms", "250 ms", "$0.01", "d, attempt 2")
+    assert row("t", Seen(401, note="invalid_api_key")) == ("t", "401", "", "", "0 ms", "", "invalid_api_key")
+
+
+def test_the_columns_line_up() -> None:
+    lines = table([row(step.title, Seen(step.status, tokens=1)) for step in STEPS]).splitlines()
+    assert {line.index("1", line.index(str(step.status)) + 3) for line, step in zip(lines[2:], STEPS, strict=True)} == {
+        lines[0].index("tokens")
+    }
