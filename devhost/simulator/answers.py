@@ -13,6 +13,7 @@ import orjson
 
 from devhost.simulator import filters, tokens
 from devhost.simulator.instances import instance
+from devhost.simulator.refusals import api_error
 
 _OPENINGS = ("You said: ", "I understood: ", "As I read it: ", "In your words: ")
 _CLOSING = " (I am a simulated model: this answer depends on your words alone.)"
@@ -136,7 +137,7 @@ def _call_tools(body: dict[str, Any], text: str, index: int) -> list[ToolCall]:
     chosen = [functions[0], functions[1 % len(functions)]] if twice else functions[:1]
     calls = []
     for position, function in enumerate(chosen):
-        arguments = orjson.dumps(instance(function.get("parameters") or {"type": "object"})).decode()
+        arguments = _instance_text(function.get("parameters"), f"function '{function['name']}'", "tools[0].function.parameters")
         digest = zlib.crc32(f"{text}|{function['name']}|{index}|{position}".encode())
         calls.append(ToolCall(f"call_{digest:08x}{position:02d}", function["name"], arguments))
     return calls
@@ -145,7 +146,8 @@ def _call_tools(body: dict[str, Any], text: str, index: int) -> list[ToolCall]:
 def _text(body: dict[str, Any], texts: list[str], index: int) -> str:
     wanted = body.get("response_format") or {}
     if wanted.get("type") == "json_schema":
-        return orjson.dumps(instance(wanted["json_schema"].get("schema") or {"type": "object"})).decode()
+        schema = wanted["json_schema"]
+        return _instance_text(schema.get("schema"), f"response_format '{schema['name']}'", "response_format")
     roles = [message["role"] for message in body["messages"]]
     last = texts[len(roles) - 1 - roles[::-1].index("user")] if "user" in roles else texts[-1]
     if wanted.get("type") == "json_object":
@@ -155,6 +157,13 @@ def _text(body: dict[str, Any], texts: list[str], index: int) -> str:
     if roles[-1] == "tool":
         return f"The tool answered: {texts[-1][:_MAX_ECHO]}{_CLOSING}"
     return f"{_OPENINGS[((body.get('seed') or 0) + index) % len(_OPENINGS)]}{last[:_MAX_ECHO]}{_CLOSING}"
+
+
+def _instance_text(schema: Any, what: str, param: str) -> str:
+    try:
+        return orjson.dumps(instance(schema or {"type": "object"})).decode()
+    except (ValueError, orjson.JSONEncodeError) as exc:
+        raise api_error(400, f"Invalid schema for {what}: {exc}.", param=param, code="invalid_function_parameters") from None
 
 
 def _of_length(count: int) -> str:

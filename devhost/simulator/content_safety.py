@@ -40,9 +40,9 @@ async def serve(exchange: Exchange) -> None:
 def _analyze(body: dict[str, Any]) -> dict[str, Any]:
     text = _text(body, "text")
     categories = body.get("categories") or list(_CATEGORIES)
-    if not isinstance(categories, list) or not set(categories) <= set(_CATEGORIES):
+    if not isinstance(categories, list) or not all(each in _CATEGORIES for each in categories):
         raise _invalid(f"Invalid categories: expected some of {', '.join(_CATEGORIES)}.")
-    steps = {"FourSeverityLevels": 2, "EightSeverityLevels": 1}.get(body.get("outputType") or "FourSeverityLevels")
+    steps = {"FourSeverityLevels": 2, "EightSeverityLevels": 1}.get(str(body.get("outputType") or "FourSeverityLevels"))
     if steps is None:
         raise _invalid("Invalid outputType: expected FourSeverityLevels or EightSeverityLevels.")
     found = dict.fromkeys(_CATEGORIES, 0)

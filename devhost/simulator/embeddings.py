@@ -29,7 +29,7 @@ def inputs_of(body: dict[str, Any]) -> list[str | list[int]]:
             raise api_error(400, f"Unrecognized request argument supplied: {field}")
     if "input" not in body:
         missing("input")
-    if body.get("encoding_format") not in {None, "float", "base64"}:
+    if body.get("encoding_format") not in (None, "float", "base64"):
         text = f"Invalid value: '{body['encoding_format']}'. Supported values are: 'float' and 'base64'."
         raise api_error(400, text, param="encoding_format", code="invalid_value")
     dimensions = body.get("dimensions")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from devhost.simulator.config import SimulatorConfig
 from devhost.simulator.filters import prompt_filtered
-from devhost.simulator.refusals import Refusal, access_denied, api_error, front_door, server_error
+from devhost.simulator.refusals import Refusal, access_denied, api_error, front_door, server_error, too_many_requests
 
 MODELS = {
     "mock-429": "always 429 with retry-after-ms 200; mock-429-<ms> says another wait",
@@ -102,18 +102,6 @@ def _context_exceeded() -> Refusal:
         "Please reduce the length of the messages."
     )
     return api_error(400, text, param="messages", code="context_length_exceeded")
-
-
-def too_many_requests(wait_s: float, what: str, operation: str = "ChatCompletions_Create", version: str = "2024-10-21") -> Refusal:
-    """Make Azure's 429 with both headers that say how long to wait."""
-    seconds = max(1, -int(-wait_s // 1))
-    message = (
-        f"Requests to the {operation} Operation under Azure OpenAI API version {version} have exceeded {what} of your current AIServices "
-        f"S0 pricing tier. Please retry after {seconds} seconds. Please go here: https://aka.ms/oai/quotaincrease if you would like to "
-        "further increase the default rate limit."
-    )
-    headers = ((b"retry-after", b"%d" % seconds), (b"retry-after-ms", b"%d" % max(1, round(wait_s * 1000))))
-    return front_door(429, "429", message, headers)
 
 
 _REFUSALS: dict[str, Callable[[], Refusal]] = {

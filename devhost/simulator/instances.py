@@ -40,11 +40,19 @@ _CANDIDATES = (
 )
 _COMBINERS = frozenset({"$ref", "anyOf", "oneOf", "allOf"})
 _MAX_DEPTH = 12
+_MAX_SIZE = 10_000
 
 
 def instance(schema: Any, name: str = "value") -> Any:
-    """Return the minimal instance of a schema; `name` becomes the text of a free string."""
-    return _Builder(schema).build(schema, name, 0)
+    """Return the minimal instance of a schema; `name` becomes the text of a free string.
+
+    Raises:
+        ValueError: it is no schema, or has no instance of sensible size.
+    """
+    try:
+        return _Builder(schema).build(schema, name, 0)
+    except (TypeError, AttributeError, LookupError, ArithmeticError) as exc:
+        raise ValueError("not a JSON schema") from exc
 
 
 class _Builder:
@@ -53,8 +61,12 @@ class _Builder:
     def __init__(self, root: Any) -> None:
         self._root = root
         self._open: list[str] = []
+        self._nodes = 0
 
     def build(self, schema: Any, name: str, depth: int) -> Any:
+        self._nodes += 1
+        if self._nodes > _MAX_SIZE:
+            raise ValueError("the schema's smallest instance is too large")
         if not isinstance(schema, dict) or not schema:
             return name
         if depth > _MAX_DEPTH:
@@ -131,7 +143,7 @@ class _Builder:
 
 
 def _integer(value: Any, default: int) -> int:
-    return value if isinstance(value, int) else default
+    return min(value, _MAX_SIZE) if isinstance(value, int) else default
 
 
 def _number(schema: dict[str, Any], *, whole: bool) -> int | float:

@@ -1,10 +1,10 @@
 """Requests and tokens per minute of a deployment, in fixed windows of one minute that start with its first request."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from devhost.simulator.config import SimulatorConfig
-from devhost.simulator.faults import too_many_requests
-from devhost.simulator.refusals import Header
+from devhost.simulator.refusals import Header, Refusal
 
 _WINDOW_S = 60.0
 
@@ -24,8 +24,8 @@ class Limits:
         self._windows: dict[str, _Window] = {}
         self.active = bool(config.tpm or config.rpm)
 
-    def admit(self, name: str, tokens: int, operation: str, version: str) -> list[Header]:
-        """Charge one request with its estimated tokens; return the rate headers, or raise the 429."""
+    def admit(self, name: str, tokens: int, refuse: Callable[[float, str], Refusal]) -> list[Header]:
+        """Charge one request with its estimated tokens; return the rate headers, or raise what `refuse(wait_s, what)` makes."""
         if not self.active:
             return []
         now_s = self._config.now_s()
@@ -35,9 +35,9 @@ class Limits:
         left_s = window.start_s + _WINDOW_S - now_s
         rpm, tpm = self._config.rpm, self._config.tpm
         if rpm and window.requests + 1 > rpm:
-            raise too_many_requests(left_s, "call rate limit", operation, version)
+            raise refuse(left_s, "call rate limit")
         if tpm and window.tokens + tokens > tpm:
-            raise too_many_requests(left_s, "token rate limit", operation, version)
+            raise refuse(left_s, "token rate limit")
         window.requests += 1
         window.tokens += tokens
         headers: list[Header] = []

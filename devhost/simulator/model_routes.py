@@ -19,7 +19,16 @@ from devhost.simulator.exchange import Exchange
 from devhost.simulator.faults import MODELS, Faults, Shape
 from devhost.simulator.inspection import next_ids
 from devhost.simulator.limits import Limits
-from devhost.simulator.refusals import Header, access_denied, api_error, not_found, wrong_openai_key
+from devhost.simulator.refusals import (
+    Header,
+    Refusal,
+    access_denied,
+    api_error,
+    not_found,
+    rate_limited,
+    too_many_requests,
+    wrong_openai_key,
+)
 from devhost.simulator.validation import check_chat
 
 _OPERATIONS = {"/chat/completions": "ChatCompletions_Create", "/embeddings": "Embeddings_Create"}
@@ -44,6 +53,10 @@ class Target:
     azure: bool
     deployment: str = ""
     version: str = "v1"
+
+    def refuse_excess(self, wait_s: float, what: str) -> Refusal:
+        """Make the 429 of this dialect."""
+        return too_many_requests(wait_s, what, self.operation, self.version) if self.azure else rate_limited(wait_s, what)
 
 
 def read_target(exchange: Exchange) -> Target:
@@ -104,12 +117,12 @@ class ModelRoutes:
         first_byte_s = started_s + self._latency_s + shape.delay_s
         if target.operation == "Embeddings_Create":
             items = embeddings.inputs_of(body)
-            headers += self._limits.admit(name, embeddings.count(items), target.operation, target.version)
+            headers += self._limits.admit(name, embeddings.count(items), target.refuse_excess)
             await self._send_whole(exchange, headers, embeddings.answer(body, items, name), shape, first_byte_s)
             return
         check_chat(body)
         answer = answers.compose(body, name)
-        headers += self._limits.admit(name, _estimate(body, answer), target.operation, target.version)
+        headers += self._limits.admit(name, _estimate(body, answer), target.refuse_excess)
         answer.cached_tokens = self._look_up(answer)
         options = body.get("stream_options") or {}
         frame = wire.Frame(

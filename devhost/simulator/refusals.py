@@ -4,6 +4,7 @@ A refusal is raised anywhere below `app.py` and rendered there alone. Two shapes
 `{"error": {"code", "message"}}`, the model's API says `{"error": {"message", "type", "param", "code"}}`.
 """
 
+import math
 from typing import Any
 
 type Header = tuple[bytes, bytes]
@@ -58,3 +59,28 @@ def wrong_openai_key(key: str) -> Refusal:
 def server_error() -> Refusal:
     """Make the 500 that a model's API answers when it fails."""
     return api_error(500, "The server had an error while processing your request. Sorry about that!", "server_error")
+
+
+def too_many_requests(wait_s: float, what: str, operation: str = "ChatCompletions_Create", version: str = "2024-10-21") -> Refusal:
+    """Make Azure's 429 with both headers that say how long to wait."""
+    message = (
+        f"Requests to the {operation} Operation under Azure OpenAI API version {version} have exceeded {what} of your current "
+        f"AIServices S0 pricing tier. Please retry after {_seconds(wait_s)} seconds. Please go here: "
+        "https://aka.ms/oai/quotaincrease if you would like to further increase the default rate limit."
+    )
+    return front_door(429, "429", message, _wait_headers(wait_s))
+
+
+def rate_limited(wait_s: float, what: str) -> Refusal:
+    """Make OpenAI's 429."""
+    message = f"Rate limit reached: {what} exceeded. Please try again in {wait_s:.3f}s."
+    error = {"message": message, "type": "tokens" if "token" in what else "requests", "param": None, "code": "rate_limit_exceeded"}
+    return Refusal(429, {"error": error}, _wait_headers(wait_s))
+
+
+def _wait_headers(wait_s: float) -> tuple[Header, ...]:
+    return ((b"retry-after", b"%d" % _seconds(wait_s)), (b"retry-after-ms", b"%d" % max(1, round(wait_s * 1000))))
+
+
+def _seconds(wait_s: float) -> int:
+    return max(1, math.ceil(wait_s))

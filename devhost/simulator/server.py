@@ -31,7 +31,7 @@ async def serve(config: SimulatorConfig | None = None, port: int = 0, *, host: s
         OSError: the port is taken.
     """
     config = config or SimulatorConfig()
-    listener = socket.create_server((host, port), backlog=2048)
+    listener = _listen(host, port)
     settings = uvicorn.Config(
         create_app(config), http="httptools", ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
         date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=_GRACE_S,
@@ -50,3 +50,18 @@ async def serve(config: SimulatorConfig | None = None, port: int = 0, *, host: s
         await asyncio.gather(*running, return_exceptions=True)
         server.force_exit = True
         await server.shutdown(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket that says it is TCP: only then does asyncio set TCP_NODELAY on what it accepts."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener

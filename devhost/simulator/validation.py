@@ -94,7 +94,7 @@ def _check_messages(body: dict[str, Any]) -> None:
         role = message.get("role")
         if role is None:
             missing(f"{where}.role")
-        if role not in _ROLES:
+        if not isinstance(role, str) or role not in _ROLES:
             supported = "'system', 'assistant', 'user', 'function', 'tool', and 'developer'"
             text = f"Invalid value: '{role}'. Supported values are: {supported}."
             raise api_error(400, text, param=f"{where}.role", code="invalid_value")
@@ -126,10 +126,11 @@ def _check_content(message: dict[str, Any], where: str, role: str) -> None:
 def _check_pairing(message: dict[str, Any], where: str, role: str, open_calls: set[str]) -> set[str]:
     """Return the tool calls that wait for an answer after this message."""
     if role == "tool":
-        if message.get("tool_call_id") not in open_calls:
+        answered = message.get("tool_call_id")
+        if not isinstance(answered, str) or answered not in open_calls:
             text = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
             raise api_error(400, text, param=f"{where}.role")
-        return open_calls - {message["tool_call_id"]}
+        return open_calls - {answered}
     _refuse_unanswered(open_calls)
     calls = message.get("tool_calls")
     if role != "assistant" or calls is None:
@@ -171,7 +172,7 @@ def _check_tools(body: dict[str, Any]) -> None:
         name = choice.get("function", {}).get("name") if isinstance(choice.get("function"), dict) else None
         if name not in names:
             _invalid_choice(f"Invalid value for 'tool_choice': no function named '{name}' was specified in the 'tools' parameter.")
-    elif choice not in {None, "none", "auto", "required"}:
+    elif choice is not None and choice not in ("none", "auto", "required"):
         _invalid_choice(f"Invalid value: '{choice}'. Supported values are: 'none', 'auto', and 'required'.")
 
 
@@ -207,7 +208,7 @@ def _check_format(body: dict[str, Any]) -> None:
     if wanted is None:
         return
     kind = wanted.get("type") if isinstance(wanted, dict) else None
-    if kind not in {"text", "json_object", "json_schema"}:
+    if not isinstance(kind, str) or kind not in {"text", "json_object", "json_schema"}:
         text = f"Invalid value: '{kind}'. Supported values are: 'json_object', 'json_schema', and 'text'."
         raise api_error(400, text, param="response_format.type", code="invalid_value")
     if kind == "json_object" and "json" not in str(body["messages"]).lower():
