@@ -1,17 +1,22 @@
 """Runs the simulated service: in this process on a free port (`serve`), for tests, benchmarks and the embedded host."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from devhost.simulator.app import create_app
 from devhost.simulator.config import SimulatorConfig
 
 _GRACE_S = 1
+_QUIET = logging.getLogger("devhost.simulator.http")
+_QUIET.setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,14 @@ class Simulator:
     url: str
     port: int
     config: SimulatorConfig
+
+
+class _QuietProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with a logger of its own: answers that are cut on purpose are no errors, other servers' still are."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = _QUIET
 
 
 @asynccontextmanager
@@ -33,7 +46,7 @@ async def serve(config: SimulatorConfig | None = None, port: int = 0, *, host: s
     config = config or SimulatorConfig()
     listener = _listen(host, port)
     settings = uvicorn.Config(
-        create_app(config), http="httptools", ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+        create_app(config), http=_QuietProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
         date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=_GRACE_S,
     )  # fmt: skip
     settings.load()
@@ -42,7 +55,7 @@ async def serve(config: SimulatorConfig | None = None, port: int = 0, *, host: s
     await server.startup(sockets=[listener])
     bound = int(listener.getsockname()[1])
     try:
-        yield Simulator(f"http://{host}:{bound}", bound, config)
+        yield Simulator(f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}", bound, config)
     finally:
         running = list(server.server_state.tasks)
         for task in running:

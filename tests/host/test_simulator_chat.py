@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from devhost.simulator.config import SimulatorConfig
 from devhost.simulator.server import Simulator, serve
 
-USER = [{"role": "user", "content": "What is the capital of France"}]
+USER: list[Any] = [{"role": "user", "content": "What is the capital of France"}]
 
 
 class City(BaseModel):
@@ -118,7 +118,7 @@ async def test_images_cost_prompt_tokens(azure: AsyncAzureOpenAI) -> None:
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
 async def test_the_token_limit_ends_the_answer(azure: AsyncAzureOpenAI, field: str) -> None:
-    answer = await ask(azure, **{field: 3})
+    answer = await ask(azure, "hello", **{field: 3})
     assert answer.choices[0].finish_reason == "length"
     assert answer.usage.completion_tokens == 3
 
@@ -155,7 +155,7 @@ async def test_azure_headers_are_there(azure: AsyncAzureOpenAI) -> None:
     raw = await azure.chat.completions.with_raw_response.create(
         model="my-deployment",
         messages=USER,
-        extra_headers={"x-ms-client-request-id": "mine"},  # type: ignore[arg-type]
+        extra_headers={"x-ms-client-request-id": "mine"},
     )
     assert raw.headers["x-ms-deployment-name"] == "my-deployment"
     assert raw.headers["x-ms-client-request-id"] == "mine"
@@ -165,7 +165,7 @@ async def test_azure_headers_are_there(azure: AsyncAzureOpenAI) -> None:
 
 
 async def test_tools_are_called_with_valid_arguments(azure: AsyncAzureOpenAI) -> None:
-    answer = await azure.chat.completions.parse(model="chat", messages=USER, tools=TOOLS)  # type: ignore[arg-type]
+    answer = await azure.chat.completions.parse(model="chat", messages=USER, tools=TOOLS)
     choice = answer.choices[0]
     assert choice.finish_reason == "tool_calls"
     assert choice.message.content is None
@@ -198,7 +198,7 @@ async def test_after_a_tools_result_the_answer_is_text(azure: AsyncAzureOpenAI) 
 
 
 async def test_structured_output_is_valid_against_its_schema(azure: AsyncAzureOpenAI) -> None:
-    answer = await azure.chat.completions.parse(model="chat", messages=USER, response_format=Tour)  # type: ignore[arg-type]
+    answer = await azure.chat.completions.parse(model="chat", messages=USER, response_format=Tour)
     tour = answer.choices[0].message.parsed
     assert tour is not None
     assert len(tour.stops) == 2

@@ -57,7 +57,8 @@ async def test_the_prompt_shield_sees_attacks_in_prompt_and_documents() -> None:
 
 async def test_content_safety_refuses_long_text_wrong_bodies_and_strangers() -> None:
     async with serve() as simulator:
-        for body in ({"userPrompt": "x" * 10_001}, {"documents": ["x" * 5001] * 2}, {}, [], {"userPrompt": 1}, {"documents": "x"}):
+        wrong: list[Any] = [{"userPrompt": "x" * 10_001}, {"documents": ["x" * 5001] * 2}, {}, [], {"userPrompt": 1}, {"documents": "x"}]
+        for body in wrong:
             status, answer = await shield(simulator.url, body)
             assert (status, answer["error"]["code"]) == (400, "InvalidRequestBody")
         assert (await shield(simulator.url, {"userPrompt": "x" * 10_000}))[0] == 200
@@ -201,6 +202,11 @@ def test_the_command_says_where_it_listens_and_a_signal_ends_it_with_0(number: s
             process.kill()
     assert "http://127.0.0.1:" in text
     assert "mock-flaky" in text
+
+
+def test_the_simulator_knows_nothing_of_what_it_judges() -> None:
+    code = "import sys, devhost.simulator.__main__; sys.exit(any(name.split('.')[0] == 'gateway' for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 async def test_a_taken_port_and_a_wrong_option_are_one_line() -> None:

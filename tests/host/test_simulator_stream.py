@@ -96,7 +96,8 @@ async def test_a_tool_calls_arguments_arrive_in_fragments() -> None:
 
 async def sent_so_far(http: aiohttp.ClientSession, simulator: Simulator) -> dict[str, Any]:
     async with http.get(f"{simulator.url}/_sim/requests") as answer:
-        return (await answer.json())["requests"][-1]
+        last: dict[str, Any] = (await answer.json())["requests"][-1]
+        return last
 
 
 async def test_the_first_chunk_arrives_before_the_last_is_made(http: aiohttp.ClientSession) -> None:
