@@ -166,10 +166,22 @@ def test_refuses_naming_what_and_where(raw: bytes, code: str, param: str | None)
         b'{"a:b":":","\\u003a":{":":1}}',
         b'{"a":0.' + b"1" * 5000 + b"}",
         b'{"a":' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}",
+        # These three take the exact path and must come back from it.
+        b'{"a":"\\u003a","b":-9223372036854775808,"c":9223372036854775807}',
+        b'{"a":["\\u003a",' + b"[" * (MAX_DEPTH - 2) + b"]" * (MAX_DEPTH - 2) + b"]}",
+        b'{"a":"\\u003A","b":"\\ud83d\\ude00","c":[1.5e300,null,{}]}',
         b'{"a":"\\u0000\x7f\xc2\x85\xe2\x80\xa8"}',
     ],
 )
 def test_accepts_what_every_parser_reads_alike(raw: bytes) -> None:
+    assert parse_object(raw) == json.loads(raw)
+
+
+@pytest.mark.parametrize(
+    "raw", [b'{"a":"b:c"}', b'{"a:b":{"c":"::"}}', b'[{"":[":"]}]'.join([b'{"a":', b"}"]), b'{"a":"\\u003cb: c\\u003e"}']
+)
+def test_a_sound_body_does_not_take_the_slow_path(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.domain.strict_json._check_exactly", lambda _: pytest.fail("took the slow path"))
     assert parse_object(raw) == json.loads(raw)
 
 
@@ -210,6 +222,11 @@ def test_refuses_keys_that_a_lax_parser_takes_for_ours(key: str) -> None:
     with pytest.raises(RequestError) as caught:
         refuse_lookalikes([key], frozenset({"messages"}), "body.")
     assert (caught.value.code, caught.value.param) == ("unknown_parameter", f"body.{key}")
+
+
+def test_folds_what_only_upper_case_makes_equal() -> None:
+    with pytest.raises(RequestError):
+        refuse_lookalikes(["l\u0131mit"], frozenset({"limit"}))
 
 
 def test_lets_other_unknown_keys_pass() -> None:
