@@ -19,6 +19,7 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install everything into .venv
+	@echo "Everything is installed: $$($(PYTHON) --version) in .venv"
 
 run: $(STAMP) ## serve the gateway with simulated backends (PORT=7071, ARGS="--data DIR")
 	@exec $(PYTHON) -m devhost --port $(PORT) $(ARGS)

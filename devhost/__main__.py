@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import uvloop
 
 from devhost import console
@@ -80,6 +81,9 @@ async def serve(options: argparse.Namespace, sock: socket.socket, data: Path) ->
                 write_ready(options.ready_file, banner)
             console.greet(banner)
             await asyncio.wait({running})
+        except (AppError, aiohttp.ClientError):
+            if not server.should_exit:  # otherwise it was told to stop while it introduced itself
+                raise
         finally:
             server.should_exit = True
             await running
@@ -123,13 +127,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         console.complain(f"cannot serve on {options.host}:{options.port}: {error.strerror}. Choose another: --port N, or make run PORT=N")
         return 1
-    with sock, data_folder(options.data) as data:
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(serve(options, sock, data))
-        except AppError as error:
-            console.complain(str(error))
-            return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until it serves; then `stop_on_signals`
+    try:
+        with sock, data_folder(options.data) as data, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(options, sock, data))
+    except AppError as error:
+        console.complain(str(error))
+        return 1
+    except KeyboardInterrupt:
+        console.say("\nstopped before it served")
     return 0
 
 

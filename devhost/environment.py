@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devhost.host import ROOT
+from devhost.host import ROOT, AppError
 
 SIMULATOR_KEY = "simulator"
 STANDALONE_SIMULATOR = "http://127.0.0.1:7072"
@@ -18,9 +18,16 @@ STANDALONE_SIMULATOR = "http://127.0.0.1:7072"
 
 @contextmanager
 def data_folder(given: Path | None) -> Iterator[Path]:
-    """Yield the folder for all state: the given one, or a fresh one that is removed at the end."""
+    """Yield the folder for all state: the given one, or a fresh one that is removed at the end.
+
+    Raises:
+        AppError: It cannot be made.
+    """
     if given is not None:
-        given.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            given.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise AppError(f"cannot keep data in {given}: {error.strerror}") from error
         yield given.resolve()
         return
     with tempfile.TemporaryDirectory(prefix="gateway-", ignore_cleanup_errors=True) as folder:

@@ -145,3 +145,39 @@ def test_no_function_hides_another_in_the_order_of_the_functions_host() -> None:
     listed = subprocess.run([sys.executable, "-c", LIST_FUNCTIONS], cwd=ROOT, capture_output=True, text=True, check=True)
     routes = [http_function(name, bindings).route for name, bindings in json.loads(listed.stdout)]
     assert [(hidden.name, hiding.name) for hidden, hiding in shadowed(routes)] == []
+
+
+def test_says_that_it_cannot_keep_data_there(run_host: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    running = run_host(*SAMPLE, "--data", str(tmp_path / "file"))
+    assert running.wait() == 1
+    assert "cannot keep data in" in running.errors()
+    assert "Traceback" not in running.errors()
+
+
+KEEPS_NOTHING = """
+import asyncio, sys
+from pathlib import Path
+from devhost.host import build
+
+async def receive():
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+async def main(app):
+    host, statuses = await build("worker", Path(app)), []
+    async def send(message):
+        statuses.append(message.get("status"))
+    for path in ("/plain", "/readyz", "/fail", "/items/1"):
+        scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": [], "query_string": b"",
+                 "http_version": "1.1", "asgi": {"version": "3.0"}, "scheme": "http", "root_path": ""}
+        await host(scope, receive, send)
+    from azure_functions_runtime.http_v2 import http_coordinator
+    print([status for status in statuses if status], len(http_coordinator._context_references))
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_the_worker_keeps_nothing_of_a_finished_request() -> None:
+    done = subprocess.run([sys.executable, "-c", KEEPS_NOTHING, str(SAMPLE_APP)], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[200, 200, 500, 200] 0"
