@@ -96,8 +96,7 @@ def started(folder: Path, *arguments: str, settings: dict[str, str] | None = Non
                     setattr(running, name, Path(value) if name == "data" else value)
             yield running
         finally:
-            if process.poll() is None:
-                process.kill()
+            running.stop()
 
 
 type RunHost = Callable[..., Running]
