@@ -179,8 +179,10 @@ def find_records(gateway: Any, **wanted: Any) -> list[dict[str, Any]]:
 
 
 def record_of(gateway: Any, **wanted: Any) -> dict[str, Any]:
-    """Wait for the record of one call (by request_id, user, …); there must be exactly one."""
-    found = eventually(lambda: find_records(gateway, **wanted), f"a record with {wanted}")
+    """Wait for the record of one call (by request_id, user, …); there must be exactly one, also when all else is written."""
+    eventually(lambda: find_records(gateway, **wanted), f"a record with {wanted}")
+    assert ask(gateway, "GET", "/manage/usage?group_by=error_code", key=gateway.admin_key).status == 200  # writes what is buffered
+    found = find_records(gateway, **wanted)
     assert len(found) == 1, found
     return found[0]
 
