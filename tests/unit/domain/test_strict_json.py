@@ -167,9 +167,9 @@ def test_refuses_naming_what_and_where(raw: bytes, code: str, param: str | None)
         b'{"a":0.' + b"1" * 5000 + b"}",
         b'{"a":' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}",
         # These three take the exact path and must come back from it.
-        b'{"a":"\\u003a","b":-9223372036854775808,"c":9223372036854775807}',
-        b'{"a":["\\u003a",' + b"[" * (MAX_DEPTH - 2) + b"]" * (MAX_DEPTH - 2) + b"]}",
-        b'{"a":"\\u003A","b":"\\ud83d\\ude00","c":[1.5e300,null,{}]}',
+        b'{"a":"\\u003a:","b":-9223372036854775808,"c":9223372036854775807}',
+        b'{"a":["\\u003a:",' + b"[" * (MAX_DEPTH - 2) + b"]" * (MAX_DEPTH - 2) + b"]}",
+        b'{"a":"\\u003A:","b":"\\ud83d\\ude00","c":[1.5e300,null,{}]}',
         b'{"a":"\\u0000\x7f\xc2\x85\xe2\x80\xa8"}',
     ],
 )
