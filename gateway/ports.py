@@ -126,8 +126,13 @@ class Tables(Protocol):
         """Read up to `limit` (≤ 1000) rows, ordered by (partition, row).
 
         Args:
-            partition: This partition only; otherwise those in [partition_from, partition_below).
-            row_from, row_below: Rows in [row_from, row_below) only.
+            table: Which.
+            partition: This partition only; otherwise those from `partition_from` on and below `partition_below`.
+            partition_from: The first partition.
+            partition_below: The first partition that is not wanted any more.
+            row_from: The first row key, in every partition.
+            row_below: The first row key that is not wanted any more.
+            limit: The most rows of one page.
             continuation: What the page before returned.
         """
         ...

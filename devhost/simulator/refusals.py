@@ -10,7 +10,7 @@ from typing import Any
 type Header = tuple[bytes, bytes]
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the simulator
+class Refusal(Exception):
     """An HTTP error answer: status, payload (JSON value, or ready bytes with their content type) and extra headers."""
 
     def __init__(

@@ -51,11 +51,13 @@ def parse_catalog(text: str, name: str, environment: Mapping[str, str]) -> Catal
     try:
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
         _refuse_ambiguity(node, name)
-        document = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - it is the safe loader, in C
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise CatalogUnusable(f"{name}{line}: this is not YAML: {getattr(exc, 'problem', None) or exc}") from exc
+    except (ValueError, RecursionError) as exc:  # a date or number that is none, or endless nesting
+        raise CatalogUnusable(f"{name}: this is not YAML that can be read: {exc}") from exc
     try:
         return build_catalog(document, environment)
     except CatalogError as exc:
@@ -89,10 +91,12 @@ def _refuse_ambiguity(node: yaml.Node | None, name: str) -> None:
         if isinstance(current, yaml.MappingNode):
             keys: set[str] = set()
             for key, value in current.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise CatalogUnusable(f"{name}:{key.start_mark.line + 1}: a key must be a plain name")
                 if key.value in keys:
                     raise CatalogUnusable(f"{name}:{key.start_mark.line + 1}: the key {key.value!r} is there twice")
                 keys.add(key.value)
-                waiting.append(value)
+                waiting += (key, value)
         elif isinstance(current, yaml.SequenceNode):
             waiting.extend(current.value)
 

@@ -107,7 +107,7 @@ class AiohttpUpstream:
             async with asyncio.timeout_at(deadline_s):
                 headers = {**_FIXED, **request.headers, **await self._credentials(request.backend.auth)}
                 response = await self._open().request(
-                    request.method, _url(request.url), data=request.body, headers=headers, allow_redirects=False, skip_auto_headers=_SKIPPED
+                    request.method, _url(request.url), data=request.body, headers=headers, allow_redirects=False
                 )
         except TimeoutError as exc:
             raise UpstreamTimeout(f"the backend did not answer within {timeout_s:.3g} s; retry, or raise x-gateway-timeout-ms") from exc
@@ -127,6 +127,7 @@ class AiohttpUpstream:
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=30),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
                 auto_decompress=False,
+                skip_auto_headers=_SKIPPED,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session

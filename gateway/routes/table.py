@@ -1,8 +1,11 @@
 """The inference routes as a table: one row per URL shape and operation, and what becomes of every other path.
 
-The Functions host matches literal segments before parameters and parameters before catch-alls, and a route whose method
-does not fit is no match. So a catch-all under each fixed prefix sees exactly what no row serves: an unknown path (404)
-or a known path with another method (405). There is no bare catch-all: `/admin` and `/runtime` belong to the host.
+The Functions host tries functions in the order of their names and takes the first whose route and method fit; it does
+not rank literals before catch-alls. So the catch-alls are named `zz_…`: they see exactly what no row serves, an unknown
+path (404) or a known path with another method (405). There is no bare catch-all: `/admin` and `/runtime` belong to the
+host.
+
+Source: azure-functions-host, WebScriptHostHttpRoutesManager.cs and FunctionMetadataManager.cs (read 2026-11-22).
 """
 
 import re
@@ -59,7 +62,8 @@ def register(bp: func.Blueprint, rows: Sequence[Row], prefix: str, surface: Surf
         _register_row(bp, row)
 
     async def unknown(req: Request) -> Response:
-        return await respond(req, Operation.UNKNOWN, surface, error=refusal(req.method, req.url.path, rows))
+        # Not `req.url`: it is built from the Host header, which may be anything.
+        return await respond(req, Operation.UNKNOWN, surface, error=refusal(req.method, req.scope["path"], rows))
 
     bp.function_name(f"zz_{prefix}_unknown")(bp.route(route=f"{prefix}/{{*path}}", methods=ALL_METHODS)(unknown))
 

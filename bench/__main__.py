@@ -1,0 +1,125 @@
+"""`make bench`: what the gateway adds, against the barest forwarder, interleaved in one run.
+
+    python -m bench [plain] [stream] [imports] [--rounds N] [--seconds S] [--worker]
+
+Absolute figures depend on the machine; the ratios are what to compare. Servers listen on loopback only, loads are bounded.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+
+import uvloop
+
+from bench import imports, load, servers
+
+BODY = json.dumps({
+    "model": "gpt-4o", "temperature": 0.2, "max_tokens": 200,
+    "messages": [
+        {"role": "system", "content": "You are a helpful assistant that answers in one sentence."},
+        {"role": "user", "content": "What is the capital of France, and how many people live there? " * 3},
+    ],
+}, separators=(",", ":")).encode()  # fmt: skip
+STREAM_BODY = BODY[:-1] + b',"stream":true}'
+PATH = "/v1/chat/completions"
+AZURE_PATH = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+
+
+type Target = tuple[int, str, str, int]  # port, path, key, process id
+
+
+def percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+async def plain(targets: dict[str, Target], rounds: int, seconds: float) -> None:
+    rates: dict[str, list[float]] = {name: [] for name in targets}
+    cpu_us: dict[str, list[float]] = {name: [] for name in targets}
+    p50_ms: dict[str, list[float]] = {name: [] for name in targets}
+    for number in range(rounds + 1):  # the first one warms up
+        for name, (port, path, key, pid) in targets.items():
+            progress(f"plain chat, round {number}/{rounds}: {name}")
+            before_s = servers.cpu_s(pid)
+            result, took_s = await load.plain(port, load.request(path, key, BODY), 32, seconds)
+            used_s = servers.cpu_s(pid) - before_s
+            single, _ = await load.plain(port, load.request(path, key, BODY), 1, seconds / 3)
+            if result.failures or single.failures:
+                raise SystemExit(f"{name}: {result.failures + single.failures} calls failed")
+            if number:
+                rates[name].append(len(result.latencies_s) / took_s)
+                cpu_us[name].append(used_s / len(result.latencies_s) * 1e6)
+                p50_ms[name].append(percentile(single.latencies_s, 0.5) * 1e3)
+    base = "forwarder"
+    progress("")
+    print("Plain chat, 32 connections; p50 at concurrency 1. Medians of interleaved rounds; ratios are per round.\n")
+    print(f"  {'':12}{'calls/s':>10}{'÷ forwarder':>13}{'CPU µs/call':>13}{'p50 ms':>9}{'added to direct ms':>20}")
+    for name in targets:
+        ratios = [mine / theirs for mine, theirs in zip(rates[name], rates[base], strict=True)]
+        added = statistics.median(p50_ms[name]) - statistics.median(p50_ms["direct"])
+        row = f"  {name:12}{statistics.median(rates[name]):>10.0f}{statistics.median(ratios):>13.2f}"
+        print(row + f"{statistics.median(cpu_us[name]):>13.0f}{statistics.median(p50_ms[name]):>9.3f}{added:>20.3f}")
+    print()
+
+
+async def stream(targets: dict[str, Target], rounds: int, count: int = 200) -> None:
+    delays: dict[str, list[list[float]]] = {name: [] for name in targets}
+    complete: dict[str, int] = dict.fromkeys(targets, 0)
+    cpu: dict[str, list[float]] = {name: [] for name in targets}
+    for number in range(rounds):
+        for name, (port, path, key, pid) in targets.items():
+            progress(f"streams, round {number + 1}/{rounds}: {name}")
+            before_s = servers.cpu_s(pid)
+            result = await load.streams(port, load.request(path, key, STREAM_BODY), count, 3)
+            cpu[name].append((servers.cpu_s(pid) - before_s) / len(result.delays_s) * 1e6)
+            delays[name].append(result.delays_s)
+            complete[name] += result.chunks
+    progress("")
+    print(f"{count} concurrent streams of 50 chunks, one every 20 ms ({count * 50} chunks/s). Delay: backend's write → client's read.\n")
+    print(f"  {'':12}{'complete':>12}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'CPU µs/chunk':>14}")
+    for name in targets:
+        p50, p99, worst = (statistics.median([percentile(d, share) for d in delays[name]]) * 1e3 for share in (0.5, 0.99, 1.0))
+        row = f"  {name:12}{complete[name]:>6}/{rounds * count:<5}{p50:>9.2f}{p99:>9.2f}{worst:>9.2f}"
+        print(row + f"{statistics.median(cpu[name]):>14.1f}")
+    print()
+
+
+def progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+async def main(options: argparse.Namespace) -> None:
+    if (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(0, {1})
+    upstream, forwarder = servers.free_port(), servers.free_port()
+    python = sys.executable
+    with (
+        servers.process([*servers.pin(1), python, "-m", "bench.upstream", str(upstream)], upstream) as backend,
+        servers.process([*servers.pin(0), python, "-m", "bench.forwarder", str(forwarder), str(upstream)], forwarder) as bare,
+        servers.gateway(upstream, worker=options.worker) as (port, key, pid),
+    ):
+        targets = {
+            "direct": (upstream, AZURE_PATH, "none", backend.pid),
+            "forwarder": (forwarder, PATH, "none", bare.pid),
+            "gateway": (port, PATH, key, pid),
+        }
+        if "plain" in options.what:
+            await plain(targets, options.rounds, options.seconds)
+        if "stream" in options.what:
+            await stream(targets, options.rounds)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("what", nargs="*", default=["plain", "stream", "imports"], help="plain, stream, imports; all by default")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of load per server and round")
+    parser.add_argument("--worker", action="store_true", help="run the gateway through Microsoft's worker library")
+    chosen = parser.parse_args()
+    if "imports" in chosen.what:
+        imports.main(chosen.rounds)
+    if {"plain", "stream"} & set(chosen.what):
+        uvloop.run(main(chosen))
