@@ -22,8 +22,9 @@ from gateway.access.limits import Limiter
 from gateway.adapters.catalog_source import CatalogUnusable, load_catalog
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.upstream import AiohttpUpstream
+from gateway.domain.access import DEFAULT_TENANT
 from gateway.domain.catalog import Auth
-from gateway.errors import Unavailable
+from gateway.errors import GatewayError, Unavailable
 from gateway.metering.records import Recorder
 from gateway.metering.reports import Reports
 from gateway.metering.tokens import TokenCounter
@@ -34,6 +35,7 @@ from gateway.settings import Settings, SettingsError, load_settings
 
 log = logging.getLogger(__name__)
 
+PROBE_TIMEOUT_S = 5.0
 COLLECTOR_THRESHOLDS = (20_000, 20, 50)
 
 
@@ -45,6 +47,7 @@ class Gateway(msgspec.Struct, frozen=True):
     administration: Administration
     reports: Reports
     tables: Tables
+    blobs: Blobs
     clock: Clock
     close: Callable[[], Awaitable[None]]
 
@@ -59,6 +62,7 @@ async def build(settings: Settings) -> Gateway:
     identity = _Identity(settings.identity_client_id)
     catalog = await load_catalog(settings.catalog, settings.environment)
     tables = await _open_tables(settings.tables, identity)
+    blobs = await _open_blobs(settings.blobs, identity)
     pepper = settings.key_pepper.encode()
     directory = Directory(tables, catalog, pepper, clock)
     upstream = AiohttpUpstream(identity.token, idle_timeout_s=settings.stream_idle_timeout_s)
@@ -83,6 +87,7 @@ async def build(settings: Settings) -> Gateway:
         await recorder.close()
         await upstream.close()
         await tables.close()
+        await blobs.close()
         await identity.close()
 
     return Gateway(
@@ -91,21 +96,10 @@ async def build(settings: Settings) -> Gateway:
         administration=Administration(directory),
         reports=Reports(tables, recorder, clock),
         tables=tables,
+        blobs=blobs,
         clock=clock,
         close=close,
     )
-
-
-async def open_blobs(settings: Settings) -> Blobs:
-    """Open the blob store that the settings name."""
-    if settings.blobs.startswith("file://"):
-        from gateway.adapters.blobs_files import FileBlobs  # noqa: PLC0415 - only where it is used
-
-        return FileBlobs(settings.blobs.removeprefix("file://"))
-    from gateway.adapters import blobs  # noqa: PLC0415 - imports the Azure SDK
-
-    identity = _Identity(settings.identity_client_id)
-    return blobs.connect(settings.blobs, await identity.credential() if _is_endpoint(settings.blobs) else None)
 
 
 async def _open_tables(location: str, identity: "_Identity") -> Tables:
@@ -115,6 +109,16 @@ async def _open_tables(location: str, identity: "_Identity") -> Tables:
         return SqliteTables(location.removeprefix("sqlite:///"))
     tables = await asyncio.to_thread(importlib.import_module, "gateway.adapters.tables")  # imports the Azure SDK
     connected: Tables = tables.connect(location, await identity.credential() if _is_endpoint(location) else None)
+    return connected
+
+
+async def _open_blobs(location: str, identity: "_Identity") -> Blobs:
+    if location.startswith("file://"):
+        from gateway.adapters.blobs_files import FileBlobs  # noqa: PLC0415 - only where it is used
+
+        return FileBlobs(location.removeprefix("file://"))
+    blobs = await asyncio.to_thread(importlib.import_module, "gateway.adapters.blobs")  # imports the Azure SDK
+    connected: Blobs = blobs.connect(location, await identity.credential() if _is_endpoint(location) else None)
     return connected
 
 
@@ -207,6 +211,29 @@ async def check() -> str | None:
     except (SettingsError, CatalogUnusable) as exc:
         return str(exc)
     return None
+
+
+async def readiness() -> dict[str, str]:
+    """Ask everything that a call needs; returns `ok` or a code per dependency, never an address."""
+    try:
+        gateway = await get()
+    except GatewayError as exc:
+        return {"configuration": exc.code}
+    tables, blobs = await asyncio.gather(
+        _probe(gateway.tables.get("tenants", "tenant", DEFAULT_TENANT)), _probe(gateway.blobs.list("readiness", limit=1))
+    )
+    return {"configuration": "ok", "tables": tables, "blobs": blobs}
+
+
+async def _probe(question: Awaitable[object]) -> str:
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            await question
+    except TimeoutError:
+        return "timeout"
+    except GatewayError as exc:
+        return exc.code
+    return "ok"
 
 
 async def shutdown() -> None:

@@ -5,12 +5,13 @@ every `FLUSH_EVERY_S` in transactions of up to 100, and a drain writes what is l
 most what it recorded since the last write. If the store is down the buffer fills; beyond its bound the oldest records
 are dropped, counted and logged: a call is never slowed down or refused for its record's sake.
 
-Table `usage`, partition `<yyyymmddhh>|<tenant>|<shard>`, row = the request's id, which sorts by time. The shard is a
+Table `usage`, partition `<yyyy-mm-ddThh>|<tenant>|<shard>`, row = the request's id, which sorts by time. The shard is a
 hex digit of this worker's, so that a busy tenant is not bound to one partition's 2,000 rows a second.
 """
 
 import asyncio
 import collections
+import contextlib
 import datetime
 import logging
 import random
@@ -111,10 +112,9 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     total_s: float
 
     def row(self) -> dict[str, Value]:
-        """Return the row's properties; Table Storage knows no null, so an unknown cost is absent."""
-        values: dict[str, Value] = {name: getattr(self, name) for name in self.__struct_fields__}
-        if self.cost_micro_usd is None:
-            del values["cost_micro_usd"]
+        """Return the row's properties. An absent one is empty, zero or false; an absent cost with `unpriced` is unknown."""
+        values: dict[str, Value] = {name: value for name in self.__struct_fields__ if (value := getattr(self, name))}
+        values["status"] = self.status
         return values
 
 
@@ -130,7 +130,8 @@ def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
     label = inbound.headers.get
     total_s = now_s - inbound.received_s
     admission_s = (draft.admitted_s if draft.admitted_s is not None else now_s) - inbound.received_s
-    stream_s = (draft.last_byte_s or now_s) - draft.first_token_s if draft.first_token_s is not None else 0.0
+    last_byte_s = draft.last_byte_s if draft.last_byte_s is not None else now_s
+    stream_s = last_byte_s - draft.first_token_s if draft.first_token_s is not None else 0.0
     return UsageRecord(
         at=at,
         request_id=inbound.request_id,
@@ -151,7 +152,7 @@ def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
         stream=draft.stream,
         status=draft.status,
         error_code=draft.error_code,
-        finish_reason=draft.finish_reason or "",
+        finish_reason=(draft.finish_reason or "")[:MAX_LABEL_CHARACTERS],
         attempts=draft.attempts,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
@@ -192,31 +193,39 @@ class Recorder:
         """Take a record; returns at once and never fails."""
         if len(self._buffer) >= self._capacity:
             self._buffer.popleft()
-            self.dropped += 1
-            if self.dropped.bit_count() == 1:  # 1, 2, 4, 8 …: loud, but not one line per lost record
-                log.error("usage records dropped because the store does not keep up: %d so far", self.dropped)
+            self._count_dropped(1, "the store does not keep up")
         self._buffer.append(record)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._keep_writing(), name="usage records")
+            with contextlib.suppress(RuntimeError):  # no loop runs here: a dropped stream is collected in any thread; the next one writes
+                loop = asyncio.get_running_loop()
+                self._task = loop.create_task(self._keep_writing(), name="usage records")
 
     async def flush(self) -> None:
-        """Write all that is buffered; StoreUnavailable leaves the rest in the buffer."""
+        """Write all that is buffered; StoreUnavailable leaves the rest in the buffer, a row that no store takes is dropped."""
         async with self._writing:
             while self._buffer:
                 batch = self._next_batch()
                 partition = self._partition(batch[0])
                 try:
                     await self._write(partition, batch)
-                except StoreUnavailable:
+                except (StoreUnavailable, asyncio.CancelledError):
+                    # Perhaps it was written after all: to write it again then changes nothing.
                     self._buffer.extendleft(reversed(batch))
                     raise
+                except Exception:  # noqa: BLE001 - whatever is wrong with one record must not keep the others from the store
+                    await self._write_singly(partition, batch)
 
     async def close(self) -> None:
-        """Stop the background task and write what is left."""
+        """Stop the background task and write what is left; what the store does not take now is lost, and counted."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        await self.flush()
+        try:
+            await self.flush()
+        except StoreUnavailable as exc:
+            lost = len(self._buffer)
+            self._buffer.clear()
+            self._count_dropped(lost, f"the store did not answer at the end: {exc}")
 
     async def _keep_writing(self) -> None:
         failures = 0
@@ -228,6 +237,25 @@ class Recorder:
             except StoreUnavailable as exc:
                 failures += 1
                 log.warning("usage records wait for the store (%d buffered): %s", len(self._buffer), exc)
+
+    async def _write_singly(self, partition: str, batch: list[UsageRecord]) -> None:
+        """Write a refused batch record by record: the one that no store takes is dropped, the others stay."""
+        waiting = collections.deque(batch)
+        while waiting:
+            try:
+                await self._write(partition, [waiting[0]])
+            except (StoreUnavailable, asyncio.CancelledError):
+                self._buffer.extendleft(reversed(waiting))
+                raise
+            except Exception:
+                log.exception("the usage record of %s cannot be stored and is dropped", waiting[0].request_id)
+                self._count_dropped(1, "no store can take them")
+            waiting.popleft()
+
+    def _count_dropped(self, count: int, reason: str) -> None:
+        before, self.dropped = self.dropped, self.dropped + count
+        if before.bit_length() != self.dropped.bit_length():  # at 1, 2, 4, 8 …: loud, but not one line per lost record
+            log.error("usage records dropped because %s: %d so far", reason, self.dropped)
 
     def _next_batch(self) -> list[UsageRecord]:
         """Take up to 100 records of the oldest one's partition; the others keep their order."""
@@ -241,9 +269,14 @@ class Recorder:
         return batch
 
     def _partition(self, record: UsageRecord) -> str:
-        return f"{record.at:%Y%m%d%H}|{record.tenant}|{self._shard}"
+        return f"{hour_of(record.at)}|{record.tenant}|{self._shard}"
 
     async def _write(self, partition: str, batch: list[UsageRecord]) -> None:
         # Upserts under the request's id: a write that is repeated after a lost answer changes nothing.
         writes = [Write(action=Action.UPSERT, row=record.request_id, values=record.row()) for record in batch]
         await self._tables.transact(USAGE, partition, writes)
+
+
+def hour_of(at: datetime.datetime) -> str:
+    """Return the hour of a UTC time as the partitions of `usage` begin with it: `2026-01-31T12`."""
+    return at.isoformat()[:13]

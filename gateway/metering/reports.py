@@ -11,11 +11,12 @@ from typing import Any
 from gateway.domain.call import Operation
 from gateway.domain.tables import Value
 from gateway.errors import RequestError
-from gateway.metering.records import USAGE, Recorder
+from gateway.metering.records import USAGE, Recorder, hour_of
 from gateway.ports import Clock, Tables
 
 GROUPS = ("tenant", "product", "subscription", "user", "model", "deployment", "operation", "status", "error_code")
 DEFAULT_SPAN = datetime.timedelta(hours=24)
+_FIRST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 _SUMS = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
@@ -46,19 +47,19 @@ class Reports:
         if group_by not in GROUPS:
             raise RequestError(f"'group_by' must be one of {', '.join(GROUPS)}", param="group_by", code="invalid_value")
         below = _instant(query, "to") or self._clock.utc() + datetime.timedelta(seconds=1)
-        start = _instant(query, "from") or below - DEFAULT_SPAN
+        start = _instant(query, "from") or max(below, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN
         await self._recorder.flush()
         rows: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         continuation: str | None = None
         while True:
             page = await self._tables.query(
-                USAGE, partition_from=f"{start:%Y%m%d%H}|", partition_below=f"{below:%Y%m%d%H}|~", continuation=continuation
+                USAGE, partition_from=f"{hour_of(start)}|", partition_below=f"{hour_of(below)}|~", continuation=continuation
             )
             for entity in page.entities:
                 at = entity.values["at"]
                 inside = isinstance(at, datetime.datetime) and start <= at < below
                 if inside and entity.values["operation"] != Operation.MANAGE.value:
-                    _add(rows[str(entity.values[group_by])], entity.values)
+                    _add(rows[str(entity.values.get(group_by, ""))], entity.values)
             continuation = page.continuation
             if continuation is None:
                 break
@@ -72,7 +73,7 @@ def _add(sums: dict[str, int], values: Mapping[str, Value]) -> None:
     for name in (*_SUMS, "cost_micro_usd"):
         value = values.get(name, 0)
         sums[name] += value if isinstance(value, int) else 0
-    sums["unpriced_requests"] += bool(values["unpriced"])
+    sums["unpriced_requests"] += bool(values.get("unpriced"))
 
 
 def _row(group_by: str, name: str, sums: Mapping[str, int]) -> dict[str, Any]:
@@ -94,8 +95,8 @@ def _instant(query: Mapping[str, str], name: str) -> datetime.datetime | None:
     try:
         # "+" of an offset arrives as a space where the client did not encode it.
         instant = datetime.datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError as exc:
+        return instant.replace(tzinfo=datetime.UTC) if instant.tzinfo is None else instant.astimezone(datetime.UTC)
+    except (ValueError, OverflowError) as exc:
         raise RequestError(
             f"'{name}' must be an ISO 8601 date or time, such as 2026-01-31T12:00:00Z", param=name, code="invalid_value"
         ) from exc
-    return instant.replace(tzinfo=datetime.UTC) if instant.tzinfo is None else instant.astimezone(datetime.UTC)

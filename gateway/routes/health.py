@@ -1,7 +1,9 @@
 """Is the process up, and can it serve? Neither leaves a usage record: probes would drown the calls."""
 
 import azure.functions as func
-from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response
+
+from gateway import container
+from gateway.routes.http import Request, Response, plain_json
 
 bp = func.Blueprint()
 
@@ -10,11 +12,13 @@ bp = func.Blueprint()
 @bp.route(route="healthz", methods=["GET"])
 async def healthz(req: Request) -> Response:  # noqa: ARG001 - the host binds it by name
     """Answer 200 as long as the process runs."""
-    return JSONResponse({"status": "ok"})
+    return plain_json(200, {"status": "ok"})
 
 
 @bp.function_name("readyz")
 @bp.route(route="readyz", methods=["GET"])
 async def readyz(req: Request) -> Response:  # noqa: ARG001 - the host binds it by name
-    """Answer 200 when it serves."""
-    return JSONResponse({"status": "ok"})
+    """Answer 200 when the configuration holds and the stores answer, 503 and what is wrong otherwise."""
+    checks = await container.readiness()
+    ready = all(state == "ok" for state in checks.values())
+    return plain_json(200 if ready else 503, {"status": "ok" if ready else "unavailable", "checks": checks})

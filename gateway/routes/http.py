@@ -7,14 +7,13 @@ management routes as RFC 9457 problems.
 
 import asyncio
 import math
-import zlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 from azurefunctions.extensions.http.fastapi import Request, Response
-from starlette.requests import ClientDisconnect
 
 from gateway import container
 from gateway.container import Gateway
@@ -22,18 +21,17 @@ from gateway.domain.access import Principal
 from gateway.domain.call import Answer, ByteStream, Inbound, Operation, Surface
 from gateway.domain.ids import uuid7_hex
 from gateway.domain.strict_json import parse_object
-from gateway.errors import ClientDisconnected, GatewayError, PayloadTooLarge, RequestError, UnsupportedMediaType
+from gateway.errors import ClientDisconnected, GatewayError
+from gateway.routes.body import BodyReader, Receive
 
-__all__ = ["Request", "Response", "administer", "respond"]
+__all__ = ["Request", "Response", "administer", "plain_json", "respond"]
 
 JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 # Whether a plain call's client is still there is looked at only once the call has taken this long: most never do.
 WATCH_AFTER_S = 1.0
-INFLATE_STEP_BYTES = 64 * 1024
-
-type Message = MutableMapping[str, Any]
+_CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 class RawResponse(Response):  # type: ignore[misc]  # the extension has no types
@@ -56,7 +54,7 @@ class EventStream(RawResponse):
         self.raw_headers = headers
         self._stream = stream
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the stream's pieces as they come; an error after the first byte is one typed event, and no [DONE]."""
         watching = asyncio.create_task(_cancel_on_disconnect(receive, asyncio.current_task()))
         try:
@@ -93,8 +91,9 @@ async def respond(request: Request, operation: Operation, surface: Surface = Sur
         if error is not None:
             answer = await gateway.pipeline.refuse(inbound, error)
         else:
-            with _Watch(request):
-                answer = await gateway.pipeline.serve(inbound, lambda: _receive_body(request, inbound.headers, gateway))
+            body = BodyReader(request.receive, inbound.headers, gateway.settings.max_body_bytes)
+            with _Watch(request.receive, body):
+                answer = await gateway.pipeline.serve(inbound, body.read)
     except GatewayError as exc:
         headers = _headers(JSON, inbound, {**exc.headers, **_retry_headers(exc)})
         return RawResponse(exc.status, headers, _openai_error(exc))
@@ -123,38 +122,6 @@ def _inbound(request: Request, gateway: Gateway, operation: Operation, surface: 
     )
 
 
-async def _receive_body(request: Request, headers: Mapping[str, str], gateway: Gateway) -> bytes:
-    """Read a JSON body within the limit, inflating gzip within the same limit.
-
-    Raises:
-        UnsupportedMediaType: The content type is not JSON, or the content coding is neither gzip nor identity.
-        PayloadTooLarge: More bytes than GATEWAY_MAX_BODY_MB, on the wire or inflated.
-        RequestError: The gzip data is broken.
-    """
-    limit = gateway.settings.max_body_bytes
-    media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise UnsupportedMediaType(f"the content type {media_type[:64]!r} is not supported; send application/json", param="content-type")
-    coding = headers.get("content-encoding", "identity").strip().lower()
-    if coding not in ("identity", "gzip", ""):
-        raise UnsupportedMediaType(f"the content coding {coding[:64]!r} is not supported; send gzip or none", param="content-encoding")
-    announced = headers.get("content-length", "0")
-    if announced.isdigit() and int(announced[:15]) > limit:
-        raise _too_large(limit)
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        async for piece in request.stream():
-            size += len(piece)
-            if size > limit:
-                raise _too_large(limit)
-            pieces.append(piece)
-    except ClientDisconnect as exc:
-        raise ClientDisconnected("the client went away while it sent its body") from exc
-    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    return await asyncio.to_thread(_inflate, body, limit) if coding == "gzip" else body
-
-
 type Act = Callable[[Gateway, dict[str, Any]], Awaitable[Any]]
 
 
@@ -173,14 +140,19 @@ async def administer(request: Request, status: int, act: Act, *, reads_body: boo
         inbound = _inbound(request, gateway, Operation.MANAGE, Surface.OPENAI)
 
         async def work(_principal: Principal) -> Answer:
-            body = await _receive_body(request, inbound.headers, gateway) if reads_body else b""
-            value = await act(gateway, parse_object(body) if reads_body else {})
+            body = BodyReader(request.receive, inbound.headers, gateway.settings.max_body_bytes)
+            value = await act(gateway, parse_object(await body.read()) if reads_body else {})
             return Answer(headers={}, body=msgspec.json.encode(value), status=status)
 
         answer = await gateway.pipeline.administer(inbound, work)
     except GatewayError as exc:
         return _problem(exc, inbound)
     return RawResponse(answer.status, _headers(JSON, inbound, answer.headers), answer.body)
+
+
+def plain_json(status: int, value: Any) -> Response:
+    """Answer with a JSON value that belongs to no call."""
+    return RawResponse(status, [(b"content-type", JSON)], msgspec.json.encode(value))
 
 
 def _problem(error: GatewayError, inbound: Inbound | None) -> Response:
@@ -194,8 +166,9 @@ def _problem(error: GatewayError, inbound: Inbound | None) -> Response:
 class _Watch:
     """Cancels the current task when a plain call's client goes away; costs one timer until `WATCH_AFTER_S`."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, receive: Receive, body: BodyReader) -> None:
+        self._receive = receive
+        self._body = body
         self._watching: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
@@ -214,14 +187,15 @@ class _Watch:
 
     def _begin(self) -> None:
         # While the body is still being read, its reader sees the disconnect itself.
-        if self._request._stream_consumed:  # noqa: SLF001 - Starlette has no public word for it
-            self._watching = asyncio.create_task(_cancel_on_disconnect(self._request.receive, self._task))
+        if self._body.finished:
+            self._watching = asyncio.create_task(_cancel_on_disconnect(self._receive, self._task))
+        else:
+            self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
 
 
 async def _cancel_on_disconnect(receive: Any, task: "asyncio.Task[Any] | None") -> None:
-    message: Message = {"type": ""}
-    while message["type"] != "http.disconnect":
-        message = await receive()
+    while (await receive())["type"] != "http.disconnect":
+        pass
     if task is not None:
         task.cancel()
 
@@ -232,9 +206,15 @@ def _headers(content_type: bytes, inbound: Inbound | None, more: Mapping[str, st
         headers.append((b"x-request-id", inbound.request_id.encode()))
         echoed = inbound.headers.get("x-ms-client-request-id")
         if echoed is not None:
-            headers.append((b"x-ms-client-request-id", echoed.encode("latin-1")[:128]))
-    headers.extend((name.encode(), value.encode("latin-1", "replace")) for name, value in more.items())
+            headers.append((b"x-ms-client-request-id", _header_value(echoed)[:128]))
+    headers.extend((name.encode(), _header_value(value)) for name, value in more.items())
     return headers
+
+
+def _header_value(text: str) -> bytes:
+    """Encode a value; control characters go, so that none can end the header and begin another."""
+    data = text.encode("latin-1", "replace")
+    return data if text.isprintable() else _CONTROLS.sub(b"", data)
 
 
 def _retry_headers(error: GatewayError) -> dict[str, str]:
@@ -247,26 +227,3 @@ def _retry_headers(error: GatewayError) -> dict[str, str]:
 def _openai_error(error: GatewayError) -> bytes:
     shape = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
     return msgspec.json.encode({"error": {**shape, **error.details}})
-
-
-def _inflate(data: bytes, limit: int) -> bytes:
-    inflater = zlib.decompressobj(wbits=31)
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        while data and not inflater.eof:
-            piece = inflater.decompress(data, INFLATE_STEP_BYTES)
-            data = inflater.unconsumed_tail
-            size += len(piece)
-            if size > limit:
-                raise _too_large(limit)
-            pieces.append(piece)
-    except zlib.error as exc:
-        raise RequestError("the body is announced as gzip and is not", param="content-encoding", code="invalid_gzip") from exc
-    if not inflater.eof or inflater.unused_data:
-        raise RequestError("the gzip body is cut short, or something follows it", param="content-encoding", code="invalid_gzip")
-    return b"".join(pieces)
-
-
-def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"the body is over {limit / 1024 / 1024:g} MB, which is this gateway's limit; send less at once")

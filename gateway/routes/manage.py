@@ -51,7 +51,7 @@ async def unknown(req: Request) -> Response:
     """Refuse what no other route serves."""
 
     async def refuse(_gateway: Gateway, _document: Any) -> Any:
-        raise _refusal(req.method, req.url.path)
+        raise _refusal(req.method, req.scope["path"])
 
     return await administer(req, 200, refuse, reads_body=False)
 
