@@ -1,0 +1,162 @@
+"""Every registered function is documented, and every request to one leaves exactly one usage record."""
+
+import http.client
+import json
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from gateway.adapters.tables_sqlite import SqliteTables
+from gateway.domain.tables import Entity
+from gateway.metering.records import USAGE
+from tests.house.sources import Function, codes, functions, read, table
+
+# No record, with the reason.
+EXEMPT = {
+    "healthz": "probes would drown the calls",
+    "readyz": "probes would drown the calls",
+}
+ANY_METHODS = 7  # a function that takes this many takes all that clients send
+
+
+class Ask(NamedTuple):
+    """A request and the status it must be answered with; `key` is whose: user, admin or nobody's."""
+
+    status: int
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    key: str = "user"
+
+
+CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
+STREAM = {**CHAT, "stream": True}
+FAILING = {**CHAT, "model": "mock-500"}
+EMBED = {"model": "text-embedding-3-small", "input": "Hello"}
+AZURE = "/openai/deployments/gpt-4o-mini"
+EMBED_AZURE = "/openai/deployments/text-embedding-3-small/embeddings"
+
+
+def chats(path: str) -> list[Ask]:
+    return [
+        Ask(200, "POST", path, CHAT),
+        Ask(200, "POST", path, STREAM),
+        Ask(400, "POST", path, {"model": "gpt-4o-mini"}),
+        Ask(401, "POST", path, CHAT, "nobody"),
+    ]
+
+
+def embeds(path: str) -> list[Ask]:
+    return [Ask(200, "POST", path, EMBED), Ask(400, "POST", path, {"model": "text-embedding-3-small"})]
+
+
+def lists(path: str) -> list[Ask]:
+    return [Ask(200, "GET", path), Ask(401, "GET", path, None, "nobody")]
+
+
+def finds(path: str) -> list[Ask]:
+    return [Ask(200, "GET", f"{path}/gpt-4o"), Ask(404, "GET", f"{path}/no-such-model")]
+
+
+def manages(path: str, document: dict[str, Any]) -> list[Ask]:
+    return [
+        Ask(200, "GET", path, None, "admin"),
+        Ask(201, "POST", path, document, "admin"),
+        Ask(400, "POST", path, {"nonsense": True}, "admin"),
+        Ask(403, "GET", path),
+    ]
+
+
+# By function: plausible requests and refused ones. A new route needs a line here.
+ASKS = {
+    "v1_chat_completions": [*chats("/v1/chat/completions"), Ask(502, "POST", "/v1/chat/completions", FAILING)],
+    "v1_embeddings": embeds("/v1/embeddings"),
+    "v1_models": lists("/v1/models"),
+    "v1_model": finds("/v1/models"),
+    "zz_v1_unknown": [Ask(404, "GET", "/v1/nothing"), Ask(405, "PUT", "/v1/models"), Ask(404, "POST", "/v1/nothing", CHAT, "nobody")],
+    "azure_chat_completions": chats(f"{AZURE}/chat/completions?api-version=2024-10-21"),
+    "azure_embeddings": embeds(EMBED_AZURE),
+    "azure_models": lists("/openai/models"),
+    "azure_model": finds("/openai/models"),
+    "azure_v1_chat_completions": chats("/openai/v1/chat/completions"),
+    "azure_v1_embeddings": embeds("/openai/v1/embeddings"),
+    "azure_v1_models": lists("/openai/v1/models"),
+    "azure_v1_model": finds("/openai/v1/models"),
+    "zz_openai_unknown": [Ask(404, "GET", "/openai/nothing"), Ask(405, "DELETE", "/openai/v1/models/gpt-4o")],
+    "manage_tenants": manages("/manage/tenants", {"id": "house"}),
+    "manage_products": manages("/manage/products", {"id": "house", "models": ["*"]}),
+    "manage_subscriptions": manages("/manage/subscriptions", {"product": "unlimited"}),
+    "manage_usage": [Ask(200, "GET", "/manage/usage", None, "admin"), Ask(400, "GET", "/manage/usage?group_by=x", None, "admin")],
+    "zz_manage_unknown": [Ask(404, "GET", "/manage/nothing", None, "admin"), Ask(405, "POST", "/manage/usage", {}, "admin")],
+}
+
+
+def send(gateway: Any, ask: Ask) -> tuple[int, str]:
+    """Send it, read the answer to its end, return its status and request id."""
+    keys = {"user": gateway.demo_keys["unlimited"], "admin": gateway.admin_key, "nobody": "gwk_nobody_issued_this"}
+    parts = urlsplit(gateway.url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    try:
+        body = None if ask.body is None else json.dumps(ask.body)
+        connection.request(ask.method, ask.path, body, {"authorization": f"Bearer {keys[ask.key]}", "content-type": "application/json"})
+        response = connection.getresponse()
+        response.read()
+        return response.status, response.headers["x-request-id"]
+    finally:
+        connection.close()
+
+
+async def usage_rows(gateway: Any) -> list[Entity]:
+    """Read all usage records, after the gateway has written those that it still held."""
+    assert send(gateway, Ask(200, "GET", "/manage/usage", None, "admin"))[0] == 200
+    tables = SqliteTables(str(gateway.data / "tables.db"))
+    try:
+        rows: list[Entity] = []
+        page = await tables.query(USAGE)
+        rows += page.entities
+        while page.continuation is not None:
+            page = await tables.query(USAGE, continuation=page.continuation)
+            rows += page.entities
+        return rows
+    finally:
+        await tables.close()
+
+
+async def test_every_request_leaves_exactly_one_usage_record(gateway: Any) -> None:
+    sent = [(name, ask, *send(gateway, ask)) for name, asks in ASKS.items() for ask in asks]
+    assert [(name, ask, status) for name, ask, status, _ in sent if status != ask.status] == []
+    assert len({request_id for *_, request_id in sent}) == len(sent)
+    # A call that settled twice would be twice in one transaction, which the store refuses as a whole: no row at all.
+    rows = await usage_rows(gateway)
+    left = [(name, ask.status, [row.values["status"] for row in rows if row.row == request_id]) for name, ask, _, request_id in sent]
+    assert [(name, status, found) for name, status, found in left if found != [status]] == []
+
+
+def test_every_registered_function_is_asked_or_exempt() -> None:
+    registered = {function.name for function in functions()}
+    assert registered == ASKS.keys() | EXEMPT.keys()
+    assert [name for name, asks in ASKS.items() if not any(ask.status < 400 for ask in asks) and not name.startswith("zz_")] == []
+    assert [name for name, asks in ASKS.items() if not any(ask.status >= 400 for ask in asks)] == []
+
+
+@pytest.mark.parametrize("function", functions(), ids=lambda function: function.name)
+def test_readme_documents_the_route(function: Function) -> None:
+    documented = {codes(path)[0]: method for method, path, _ in table(read("README.md"), "Routes")}
+    methods = "any" if len(function.methods) >= ANY_METHODS else ", ".join(sorted(function.methods))
+    assert documented.get(f"/{function.route}") == methods
+
+
+def test_readme_documents_no_route_that_is_not_there() -> None:
+    documented = {codes(path)[0].removeprefix("/") for _, path, _ in table(read("README.md"), "Routes")}
+    assert documented == {function.route for function in functions()}
+
+
+def test_catch_alls_stand_under_a_fixed_prefix_and_are_tried_last() -> None:
+    names = sorted(function.name for function in functions())
+    greedy = [function for function in functions() if "{*" in function.route]
+    assert [
+        function.route for function in greedy if function.route.startswith("{") or function.route.split("/")[0] in {"admin", "runtime"}
+    ] == []
+    # The Functions host tries functions in the order of their names.
+    assert {function.name for function in greedy} == set(names[-len(greedy) :])
