@@ -38,7 +38,7 @@ from gateway.domain.trace import Trace, continue_trace
 from gateway.errors import ClientDisconnected, GatewayError, ModelNotFound, NoCapacity, UpstreamError, UpstreamTimeout
 from gateway.metering.pricing import cost_micro_usd
 from gateway.metering.records import Draft, Recorder, finish
-from gateway.metering.tokens import TokenCounter
+from gateway.metering.tokens import EXACT_UP_TO, EXACT_UP_TO_IN_THREAD, TokenCounter
 from gateway.ports import Clock, Provider, Upstream, UpstreamResponse
 from gateway.relay import Noting, Relay
 from gateway.routing.decide import after_failure
@@ -48,7 +48,7 @@ type ReceiveBody = Callable[[], Awaitable[bytes]]
 
 # What a choice without a ceiling of its own is taken to answer with, until it is settled.
 DEFAULT_OUTPUT_TOKENS = 512
-# Above this a body is parsed and counted in a thread: it would hold up the other calls for milliseconds.
+# Above this a body is parsed in a thread: it would hold up the other calls for milliseconds.
 LARGE_BODY_BYTES = 256 * 1024
 
 _READERS = {Operation.CHAT: read_chat, Operation.EMBEDDINGS: read_embeddings}
@@ -151,8 +151,8 @@ class Pipeline:
                 deadline_s = inbound.received_s + read_timeout_s(inbound.headers, self._request_timeout_s)
                 flight.reservation = await self._admit(draft, call, model, principal, product)
                 flight.call = call
-                opened = await self._attempt(draft, call, model, deadline_s)
-                return self._answer(flight, call, model, opened)
+                opened = await self._attempt(flight, call, model, deadline_s)
+                return self._answer(flight, call, opened)
         finally:
             if not flight.handed_over:
                 self._settle(flight)
@@ -176,18 +176,17 @@ class Pipeline:
         finally:
             self._settle(_Flight(draft))
 
-    def _answer(self, flight: _Flight, call: Call, model: Model, opened: _Opened) -> Answer:
+    def _answer(self, flight: _Flight, call: Call, opened: _Opened) -> Answer:
         """Step 11: hand the stream over, with the duty to settle; or decode the whole answer."""
         draft = flight.draft
         headers = {**_served_by(draft), **flight.reservation.headers}
-        flight.price = opened.candidate.deployment.price
         headers["x-gateway-overhead-ms"] = f"{draft.overhead_s(self._clock.now_s()) * 1000:.3f}"
         if opened.chunks is not None:
             decoder = opened.provider.decoder(call)
             relay = Relay(draft, opened.response, opened.chunks, opened.first, decoder, self._clock, partial(self._end_stream, flight))
             flight.handed_over = True
             return Answer(headers=headers, stream=relay)
-        assert opened.completion is not None  # noqa: S101 - an attempt opens one or the other
+        assert opened.completion is not None  # an attempt opens one or the other
         completion = opened.completion
         draft.first_token_s = draft.last_byte_s = self._clock.now_s()
         draft.finish_reason = completion.finish_reason
@@ -204,7 +203,7 @@ class Pipeline:
     def _settle(self, flight: _Flight) -> None:
         """Step 12. Synchronous, so that neither a cancellation nor a slow store can come between."""
         draft, usage = flight.draft, flight.usage
-        if usage is None and flight.call is not None and (flight.text or draft.status == ClientDisconnected.status):
+        if usage is None and flight.call is not None and (flight.handed_over or draft.status == ClientDisconnected.status):
             # The provider's numbers never came, but its work was asked for: an estimate, and flagged as one.
             usage = self._estimate(flight.call, flight.text)
         if usage is not None:
@@ -234,18 +233,19 @@ class Pipeline:
         """Step 6. Counts only where a token limit asks for it: the provider's numbers come with the answer."""
         reserved = 0
         if principal.limits.tokens_per_minute is not None or product.limits.tokens_per_minute is not None:
-            if len(call.body) > LARGE_BODY_BYTES:
-                count = await asyncio.to_thread(self._counter.count_prompt, call)
+            if len(call.body) > EXACT_UP_TO:
+                count = await asyncio.to_thread(self._counter.count_prompt, call, model=model.id, exact_up_to=EXACT_UP_TO_IN_THREAD)
             else:
-                count = self._counter.count_prompt(call)
+                count = self._counter.count_prompt(call, model=model.id)
             output = call.max_output_tokens or min(model.max_output_tokens or DEFAULT_OUTPUT_TOKENS, DEFAULT_OUTPUT_TOKENS)
             reserved = count.tokens + (output * call.choices if call.operation is Operation.CHAT else 0)
         reservation = self._limiter.reserve(principal, product, reserved)
         draft.admitted_s = self._clock.now_s()
         return reservation
 
-    async def _attempt(self, draft: Draft, call: Call, model: Model, deadline_s: float) -> _Opened:
+    async def _attempt(self, flight: _Flight, call: Call, model: Model, deadline_s: float) -> _Opened:
         """Steps 9 and 10: the one loop that talks to backends until one begins to answer."""
+        draft = flight.draft
         plan = by_priority(model, self._rng)
         remaining = plan.candidates
         error: GatewayError = NoCapacity(f"no deployment serves the model {model.id!r} just now; retry later")
@@ -253,7 +253,7 @@ class Pipeline:
             started_s = self._clock.now_s()
             draft.attempts += 1
             deployment = remaining[0].deployment
-            draft.deployment, draft.backend = deployment.id, deployment.backend.id
+            draft.deployment, draft.backend, flight.price = deployment.id, deployment.backend.id, deployment.price
             try:
                 return await self._open(call, remaining[0], max(deadline_s - started_s, 0.001))
             except GatewayError as exc:
@@ -261,9 +261,11 @@ class Pipeline:
             finally:
                 draft.upstream_wait_s += self._clock.now_s() - started_s
             decision = after_failure(error, plan, remaining, draft.attempts, self._rng)
-            remaining = decision.candidates if self._clock.now_s() + decision.wait_s < deadline_s else ()
+            waiting_s = self._clock.now_s()
+            remaining = decision.candidates if waiting_s + decision.wait_s < deadline_s else ()
             if remaining and decision.wait_s:
                 await self._clock.sleep(decision.wait_s)
+                draft.upstream_wait_s += self._clock.now_s() - waiting_s
         error.headers = {**error.headers, **_served_by(draft)}
         raise error
 

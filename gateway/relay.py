@@ -83,16 +83,20 @@ class Relay:
         self._texts: list[str] = []
         self._usage: Usage | None = None
         self._error: GatewayError | None = None
-        self._done = self._ended = False
-        self._bytes = self._relay()
+        self._done = self._ended = self._settled = False
+        # Made when it is first asked for: it refers to this object, and a stream nobody reads must end when it is dropped.
+        self._bytes: AsyncGenerator[bytes] | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the client's bytes; may be done once."""
+        if self._bytes is None:
+            self._bytes = self._relay()
         return self._bytes
 
     async def aclose(self) -> None:
         """End it, wherever it stands."""
-        await self._bytes.aclose()
+        if self._bytes is not None:
+            await self._bytes.aclose()
         self._end()
 
     def __del__(self) -> None:
@@ -100,18 +104,27 @@ class Relay:
         self._end()
 
     async def _relay(self) -> AsyncGenerator[bytes]:
+        piece = b""
         try:
             with Noting(self._draft):
                 data = self._first
-                while data and not self._done and self._error is None:
-                    if piece := self._absorb(self._decoder.feed(data)):
+                while data and self._error is None:
+                    piece = self._absorb(self._decoder.feed(data))
+                    if self._done:
+                        break
+                    if piece:
                         yield piece
-                    if not self._done:
+                    if self._error is None:
                         data = await anext(self._chunks, b"")
-                if not self._done and self._error is None and (piece := self._absorb(self._decoder.finish())):
-                    yield piece
+                if not self._done and self._error is None:
+                    piece = self._absorb(self._decoder.finish())
+                    if piece and not self._done:
+                        yield piece
                 if self._error is not None:
                     raise self._error
+            # The answer is complete: a client that hangs up on the last piece has not missed anything.
+            yield piece
+            self._settle()
             await self._drain()
         finally:
             self._end()
@@ -150,8 +163,17 @@ class Relay:
             return
         self._ended = True
         self._response.close()
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        now_s = self._clock.now_s()
         if not self._done:
             # Not done and not failed: it was closed, or dropped, before it was read to its end.
             self._draft.fail(self._error or ClientDisconnected("the client went away"))
-            self._draft.last_byte_s = self._clock.now_s()
+            self._draft.last_byte_s = now_s
+        if self._draft.first_token_s is None:
+            self._draft.upstream_wait_s += now_s - self._opened_s  # it was waited for to the end, and never came
         self._on_end(self._usage, "".join(self._texts))

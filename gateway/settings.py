@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
 
     def __repr__(self) -> str:
-        return f"Settings(catalog={self.catalog!r}, …)"
+        return f"Settings(catalog={self.catalog.partition('?')[0]!r}, …)"  # a URL's query may be a signature
 
 
 MIN_SECRET_CHARACTERS = 16

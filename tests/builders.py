@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from gateway.domain.call import Call, Operation, Surface
-from gateway.domain.catalog import Auth, AuthType, Backend, Deployment, Protocol
+from gateway.domain.access import Principal, Product
+from gateway.domain.call import Call, Inbound, Operation, Surface
+from gateway.domain.catalog import Auth, AuthType, Backend, Deployment, Model, PoolMember, Price, Protocol
 
 
 def make_backend(**over: Any) -> Backend:
@@ -35,3 +36,42 @@ def make_call(document: dict[str, Any] | None = None, **over: Any) -> Call:
         "include_usage": (document.get("stream_options") or {}).get("include_usage", False),
     }
     return Call(**fields | over)
+
+
+def make_price(**over: Any) -> Price:
+    """Micro-USD per million tokens: 2.50, 1.25 and 10 dollars."""
+    fields: dict[str, Any] = {"input": 2_500_000, "cached_input": 1_250_000, "output": 10_000_000}
+    return Price(**fields | over)
+
+
+def make_model(*deployments: Deployment, **over: Any) -> Model:
+    """A model over a pool of these deployments, the first of which has the highest priority."""
+    members = tuple(PoolMember(deployment, priority=index) for index, deployment in enumerate(deployments or (make_deployment(),)))
+    return Model(**{"id": "gpt-4o", "pool": members} | over)
+
+
+def make_principal(**over: Any) -> Principal:
+    fields: dict[str, Any] = {"tenant": "contoso", "product": "starter", "subscription": "sub_1", "key_id": "a" * 16}
+    return Principal(**fields | over)
+
+
+def make_product(**over: Any) -> Product:
+    fields: dict[str, Any] = {"id": "starter", "models": ("*",)}
+    return Product(**fields | over)
+
+
+def make_inbound(document: Any = None, **over: Any) -> Inbound:
+    """A chat request; `document` becomes the body."""
+    fields: dict[str, Any] = {
+        "operation": Operation.CHAT,
+        "surface": Surface.OPENAI,
+        "request_id": "req_1",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "headers": {},
+        "query": {},
+        "path_model": "",
+        "body": b"" if document is None else json.dumps(document).encode(),
+        "received_s": 0.0,
+    }
+    return Inbound(**fields | over)

@@ -62,11 +62,12 @@ class Cached[T]:
         entry = self._entries.get(name)
         if entry is None:
             return await asyncio.shield(self._reading(name))
+        self._entries.move_to_end(name)
         age_s = self._clock.now_s() - entry.read_s
         if age_s <= self._fresh_s:
             return entry.value
         reading = self._reading(name)
-        if age_s <= self._stale_s:
+        if age_s <= self._stale_s and entry.value is not None:
             return entry.value
         try:
             return await asyncio.shield(reading)

@@ -121,13 +121,16 @@ class Limiter:
         return Reservation(tokens=tokens, headers=headers, slot=token_slot, window=used)
 
     def settle(self, reservation: Reservation, tokens: int) -> None:
-        """Replace the reserved tokens by those really used; 0 gives them back."""
+        """Replace the reserved tokens by those really used; 0 gives them back, an excess is counted from now on."""
         if isinstance(reservation.slot, _Slot) and isinstance(reservation.window, _Window):
-            change = tokens - reservation.tokens
-            reservation.slot.amount += change
-            # A slot that has slid out of the window has taken its amount from the total already.
-            if reservation.window.slots and reservation.slot.second >= reservation.window.slots[0].second:
-                reservation.window.total += change
+            slot, window, change = reservation.slot, reservation.window, tokens - reservation.tokens
+            current = window.slot(self._clock.now_s())
+            if change > 0:
+                current.amount += change
+                window.total += change
+            elif slot.second >= window.slots[0].second:  # one that has slid out has taken its amount from the total already
+                slot.amount += change
+                window.total += change
 
     def _counters_of(self, principal: Principal) -> _Counters:
         name = f"{principal.tenant}/{principal.subscription}"

@@ -8,7 +8,7 @@ cannot be a limit that silently does not hold. Every fault is a `CatalogError` w
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -196,18 +196,30 @@ def _index[E, T](section: str, entries: Sequence[E], build: Callable[[E, str], T
 
 
 def _backend(entry: BackendEntry, path: str) -> Backend:
-    parts = urlsplit(entry.endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username is not None:
+    parts = _split(entry.endpoint)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise CatalogError(f"{path}.endpoint", "must be an absolute https URL without user, query or fragment")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise CatalogError(f"{path}.endpoint", "http:// is refused, except on loopback; use https://")
     needs_key = entry.auth.type in (AuthType.API_KEY, AuthType.BEARER)
     if needs_key != bool(entry.auth.key):
         raise CatalogError(f"{path}.auth.key", f"auth type {entry.auth.type.value} " + ("needs a key" if needs_key else "takes no key"))
+    if not entry.auth.key.isprintable() or entry.auth.key != entry.auth.key.strip():
+        raise CatalogError(f"{path}.auth.key", "the secret has white space around it, or a line break or control character in it")
     given = {"scope": entry.auth.scope, "client_id": entry.auth.client_id}
     auth = Auth(type=entry.auth.type, key=entry.auth.key, **{name: value for name, value in given.items() if value})
     version = {"api_version": entry.api_version} if entry.api_version else {}
     return Backend(entry.id, entry.protocol, entry.endpoint.rstrip("/"), auth, entry.region, entry.data_zone, **version)
+
+
+def _split(endpoint: str) -> SplitResult | None:
+    """Split a URL; None where it cannot be one, or where a path cannot simply be added to it."""
+    try:
+        parts = urlsplit(endpoint)
+        good = endpoint.isprintable() and " " not in endpoint and not parts.query and not parts.fragment and parts.port != 0
+    except ValueError:  # a broken IPv6 address or port
+        return None
+    return parts if good else None
 
 
 def _deployment(entry: DeploymentEntry, path: str, backends: Mapping[str, Backend]) -> Deployment:
@@ -239,6 +251,8 @@ def _model(entry: ModelEntry, path: str, deployments: Mapping[str, Deployment]) 
             raise CatalogError(f"{path}.pool[{index}].deployment", f"there is no deployment {member.deployment!r}")
         if member.weight < 1:
             raise CatalogError(f"{path}.pool[{index}].weight", "must be at least 1; leave a deployment out to stop using it")
+        if any(member.deployment == other.deployment for other in entry.pool[:index]):
+            raise CatalogError(f"{path}.pool[{index}].deployment", f"{member.deployment!r} is in the pool twice; give it a weight")
         members.append(PoolMember(deployments[member.deployment], member.priority, member.weight))
     return Model(
         id=entry.id,

@@ -16,6 +16,7 @@ def cost_micro_usd(usage: Usage, price: Price | None) -> int | None:
     if price is None:
         return None
     cached_price = price.input if price.cached_input is None else price.cached_input
-    fresh_tokens = usage.prompt_tokens - usage.cached_tokens
-    total = fresh_tokens * price.input + usage.cached_tokens * cached_price + usage.completion_tokens * price.output
+    cached_tokens = min(usage.cached_tokens, usage.prompt_tokens)  # a provider that says more is wrong; a cost is never negative
+    fresh_tokens = usage.prompt_tokens - cached_tokens
+    total = fresh_tokens * price.input + cached_tokens * cached_price + usage.completion_tokens * price.output
     return -(-total // TOKENS_PER_PRICE)

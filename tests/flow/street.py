@@ -1,0 +1,165 @@
+"""The whole pipeline over fakes: real providers, limiter, directory, counter and recorder; no network, no real time."""
+
+import itertools
+import json
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.access.authenticate import Authenticator
+from gateway.access.cached import Cached
+from gateway.access.directory import Directory
+from gateway.access.limits import Limiter
+from gateway.domain.access import DEFAULT_TENANT, Limits
+from gateway.domain.call import Answer, Inbound, Operation
+from gateway.domain.catalog import Catalog, Deployment, Model, PoolMember
+from gateway.domain.tables import Value
+from gateway.errors import GatewayError
+from gateway.metering.records import USAGE, Recorder
+from gateway.metering.tokens import TokenCounter
+from gateway.pipeline import Pipeline
+from gateway.providers.registry import provider_for
+from tests.builders import make_deployment, make_inbound, make_model, make_price, make_product
+from tests.fakes.clock import FakeClock
+from tests.fakes.tables import FakeTables
+from tests.fakes.upstream import FakeUpstream, Reply, Step
+
+PEPPER = b"pepper-pepper-pepper"
+ADMIN_KEY = "the-administrators-own-key"
+REQUEST_TIMEOUT_S = 100.0
+CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+STREAM = CHAT | {"stream": True}
+USAGE_JSON = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100, "prompt_tokens_details": {"cached_tokens": 400}}
+COST = 600 * 2.5 + 400 * 1.25 + 100 * 10  # micro-USD
+DONE = b"data: [DONE]\n\n"
+
+
+def priced(name: str) -> Deployment:
+    return make_deployment(id=name, name=name, price=make_price())
+
+
+def models() -> tuple[Model, ...]:
+    shared = tuple(PoolMember(priced(name), priority=1) for name in ("even-a", "even-b"))
+    return (
+        make_model(priced("east"), priced("west"), id="gpt-4o", aliases=("chat-default",)),
+        make_model(priced("mini"), id="gpt-4o-mini"),
+        make_model(priced("once"), priced("never"), id="no-retry", max_attempts=1),
+        make_model(make_deployment(id="free", name="free"), id="unpriced"),
+        make_model(priced("small"), id="text-embedding-3-small"),
+        Model(id="even", pool=shared),
+    )
+
+
+PRODUCTS = {
+    "all": make_product(id="all"),
+    "mini-only": make_product(id="mini-only", models=("gpt-4o-m*",)),
+    "two-calls": make_product(id="two-calls", limits=Limits(requests_per_minute=2)),
+    "few-tokens": make_product(id="few-tokens", limits=Limits(tokens_per_minute=1000)),
+}
+
+
+def completion(text: str = "Hi!", usage: Mapping[str, Any] | None = USAGE_JSON) -> Reply:
+    body = {"id": "c1", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
+    return Reply(steps=[json.dumps(body | ({"usage": usage} if usage else {})).encode()])
+
+
+def failure(status: int, code: str = "whatever", **headers: str) -> Reply:
+    return Reply(status=status, headers=headers, steps=[json.dumps({"error": {"message": "no", "code": code}}).encode()])
+
+
+def event(text: str = "", usage: Mapping[str, Any] | None = None, **choice: Any) -> bytes:
+    choices = [] if usage else [{"index": 0, "delta": {"content": text} if text else {}, "finish_reason": None} | choice]
+    return b"data: " + json.dumps({"id": "c1", "choices": choices} | ({"usage": usage} if usage else {})).encode() + b"\n\n"
+
+
+STREAM_STEPS: list[Step] = [event(), event("Hel"), event("lo"), event(finish_reason="stop"), event(usage=USAGE_JSON), DONE]
+
+
+def streamed(*steps: Step) -> Reply:
+    return Reply(steps=steps or STREAM_STEPS)
+
+
+class Street:
+    """Everything a test looks at. `limiter`, `recorder` and the rest are the product's own."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.clock.advance(1000)  # no stamp is 0 by chance
+        self.tables = FakeTables()
+        self.upstream = FakeUpstream(self.clock)
+        self.catalog = Catalog(models(), tuple(PRODUCTS.values()))
+        self.directory = Directory(self.tables, self.catalog, PEPPER, self.clock)
+        self.limiter = Limiter(self.clock)
+        self.recorder = Recorder(self.tables, FakeClock())  # its own time: pacing must not move the call's
+        self.bodies_read = 0
+        self._numbers = itertools.count(1)
+        self.keys: dict[str, str] = {}
+        self.counter = TokenCounter()
+        self.pipeline = Pipeline(
+            catalog=self.catalog,
+            authenticator=Authenticator(Cached(self.directory.key_record, self.clock), PEPPER, ADMIN_KEY),
+            products=Cached(self.directory.product, self.clock),
+            limiter=self.limiter,
+            providers=provider_for,
+            upstream=self.upstream,
+            counter=self.counter,
+            recorder=self.recorder,
+            clock=self.clock,
+            request_timeout_s=REQUEST_TIMEOUT_S,
+            rng=random.Random(7),
+        )
+
+    async def key(self, product: str = "all") -> str:
+        """Return the product's one key."""
+        if product not in self.keys:
+            _, keys = await self.directory.create_subscription(DEFAULT_TENANT, product, "test", Limits())
+            self.keys[product] = keys["primary"]
+        return self.keys[product]
+
+    async def call(self, document: Any = CHAT, *, product: str = "all", key: str | None = None, **over: Any) -> Answer:
+        """Send a call; `headers` come on top of the key, `fault` is what reading the body raises."""
+        headers = {"authorization": f"Bearer {await self.key(product) if key is None else key}"} | dict(over.pop("headers", {}))
+        fault: GatewayError | None = over.pop("fault", None)
+        body: bytes = over.pop("body", None) or json.dumps(document).encode()
+
+        async def receive_body() -> bytes:
+            self.bodies_read += 1
+            if fault is not None:
+                raise fault
+            return body
+
+        return await self.pipeline.serve(self.inbound(headers=headers, **over), receive_body)
+
+    async def refused(self, document: Any = CHAT, **over: Any) -> GatewayError:
+        """Send a call that must fail, and return why."""
+        try:
+            await self.call(document, **over)
+        except GatewayError as exc:
+            return exc
+        raise AssertionError("the call was served")
+
+    def inbound(self, **over: Any) -> Inbound:
+        return make_inbound(**{"received_s": self.clock.now_s(), "request_id": f"req_{next(self._numbers):06}"} | over)
+
+    async def get(self, operation: Operation, path_model: str = "", product: str = "all") -> Any:
+        answer = await self.call(operation=operation, method="GET", path="/v1/models", path_model=path_model, product=product)
+        return json.loads(answer.body)
+
+    async def records(self) -> list[Mapping[str, Value]]:
+        """Return the usage rows that are stored, oldest first."""
+        await self.recorder.flush()
+        return [entity.values for entity in self.tables.rows(USAGE)]
+
+    async def record(self) -> Mapping[str, Value]:
+        """Return the one usage row that there must be."""
+        (record,) = await self.records()
+        return record
+
+
+async def read(answer: Answer) -> bytes:
+    """Read a stream to its end, as a route does."""
+    assert answer.stream is not None
+    try:
+        return b"".join([piece async for piece in answer.stream])
+    finally:
+        await answer.stream.aclose()
