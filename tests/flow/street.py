@@ -6,6 +6,8 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from gateway.access.authenticate import Authenticator
 from gateway.access.cached import Cached
 from gateway.access.directory import Directory
@@ -15,7 +17,7 @@ from gateway.domain.call import Answer, Inbound, Operation
 from gateway.domain.catalog import Catalog, Deployment, Model, PoolMember
 from gateway.domain.tables import Value
 from gateway.errors import GatewayError
-from gateway.metering.records import USAGE, Recorder
+from gateway.metering.records import USAGE, Recorder, UsageRecord
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
 from gateway.providers.registry import provider_for
@@ -32,6 +34,17 @@ STREAM = CHAT | {"stream": True}
 USAGE_JSON = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100, "prompt_tokens_details": {"cached_tokens": 400}}
 COST = 600 * 2.5 + 400 * 1.25 + 100 * 10  # micro-USD
 DONE = b"data: [DONE]\n\n"
+
+
+ABSENT: dict[str, Value] = {
+    field.name: {"str": "", "int": 0, "bool": False, "float": 0.0}[field.type.__name__]
+    for field in msgspec.structs.fields(UsageRecord)
+    if field.type in (str, int, bool, float)
+}
+
+
+def _cost(row: Mapping[str, Value]) -> dict[str, Value]:
+    return {} if row.get("unpriced") else {"cost_micro_usd": row.get("cost_micro_usd", 0)}
 
 
 def priced(name: str) -> Deployment:
@@ -146,9 +159,9 @@ class Street:
         return json.loads(answer.body)
 
     async def records(self) -> list[Mapping[str, Value]]:
-        """Return the usage rows that are stored, oldest first."""
+        """Return the usage rows that are stored, oldest first, with the empty values that a row leaves out."""
         await self.recorder.flush()
-        return [entity.values for entity in self.tables.rows(USAGE)]
+        return [ABSENT | entity.values | _cost(entity.values) for entity in self.tables.rows(USAGE)]
 
     async def record(self) -> Mapping[str, Value]:
         """Return the one usage row that there must be."""

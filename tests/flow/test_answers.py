@@ -94,7 +94,14 @@ async def test_unknown_fields_reach_the_upstream_byte_for_byte(street: Street) -
 
 async def test_the_clients_key_and_headers_never_reach_the_upstream(street: Street) -> None:
     street.upstream.will(completion())
-    mine = {"x-secret": "s", "cookie": "c", "user-agent": "u", "x-gateway-user": "ada", "openai-organization": "o", "api-key": await street.key()}
+    mine = {
+        "x-secret": "s",
+        "cookie": "c",
+        "user-agent": "u",
+        "x-gateway-user": "ada",
+        "openai-organization": "o",
+        "api-key": await street.key(),
+    }
     await street.call(headers=mine)
     request = street.upstream.requests[0]
     assert set(request.headers) == {"content-type", "accept", "traceparent"}
