@@ -15,14 +15,17 @@ import uvloop
 
 from bench import imports, load, servers
 
-BODY = json.dumps({
-    "model": "gpt-4o", "temperature": 0.2, "max_tokens": 200,
-    "messages": [
-        {"role": "system", "content": "You are a helpful assistant that answers in one sentence."},
-        {"role": "user", "content": "What is the capital of France, and how many people live there? " * 3},
-    ],
-}, separators=(",", ":")).encode()  # fmt: skip
-STREAM_BODY = BODY[:-1] + b',"stream":true}'
+
+def body(question: str, **more: object) -> bytes:
+    """Return a chat request whose question differs from call to call, and whose system text does not."""
+    system = {"role": "system", "content": "You are a helpful assistant that answers in one sentence."}
+    user = {"role": "user", "content": f"What is the capital of {question}, and how many people live there? " * 3}
+    document = {"model": "gpt-4o", "temperature": 0.2, "max_tokens": 200, "messages": [system, user], **more}
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+BODIES = [body(f"country number {number}") for number in range(4001)]  # more than any memo keeps
+STREAM_BODY = body("France", stream=True)
 PATH = "/v1/chat/completions"
 AZURE_PATH = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
 
@@ -42,10 +45,11 @@ async def plain(targets: dict[str, Target], rounds: int, seconds: float) -> None
     for number in range(rounds + 1):  # the first one warms up
         for name, (port, path, key, pid) in targets.items():
             progress(f"plain chat, round {number}/{rounds}: {name}")
+            wires = [load.request(path, key, each) for each in BODIES]
             before_s = servers.cpu_s(pid)
-            result, took_s = await load.plain(port, load.request(path, key, BODY), 32, seconds)
+            result, took_s = await load.plain(port, wires, 32, seconds)
             used_s = servers.cpu_s(pid) - before_s
-            single, _ = await load.plain(port, load.request(path, key, BODY), 1, seconds / 3)
+            single, _ = await load.plain(port, wires, 1, seconds / 3)
             if result.failures or single.failures:
                 raise SystemExit(f"{name}: {result.failures + single.failures} calls failed")
             if number:

@@ -1,6 +1,7 @@
 """A load generator on a bare asyncio protocol: closed loop, N connections, each sends as soon as it has its answer."""
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass, field
 
@@ -23,8 +24,8 @@ def request(path: str, key: str, body: bytes) -> bytes:
 class Plain(asyncio.Protocol):
     """One connection that repeats one request until told to stop."""
 
-    def __init__(self, wire: bytes, result: Result, until_s: float, done: asyncio.Event) -> None:
-        self.wire, self.result, self.until_s, self.done = wire, result, until_s, done
+    def __init__(self, wires: list[bytes], result: Result, until_s: float, done: asyncio.Event) -> None:
+        self.wires, self.result, self.until_s, self.done = itertools.cycle(wires), result, until_s, done
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -33,7 +34,7 @@ class Plain(asyncio.Protocol):
 
     def send(self) -> None:
         self.sent_s = time.perf_counter()
-        self.transport.write(self.wire)
+        self.transport.write(next(self.wires))
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -59,7 +60,7 @@ class Plain(asyncio.Protocol):
         self.done.set()
 
 
-async def plain(port: int, wire: bytes, connections: int, seconds: float) -> tuple[Result, float]:
+async def plain(port: int, wires: list[bytes], connections: int, seconds: float) -> tuple[Result, float]:
     """Load for some seconds; returns the result and the seconds it really took."""
     result, loop = Result(), asyncio.get_running_loop()
     started_s = time.perf_counter()
@@ -67,7 +68,7 @@ async def plain(port: int, wire: bytes, connections: int, seconds: float) -> tup
     for _ in range(connections):
         done = asyncio.Event()
         dones.append(done)
-        await loop.create_connection(lambda done=done: Plain(wire, result, started_s + seconds, done), "127.0.0.1", port)
+        await loop.create_connection(lambda done=done: Plain(wires, result, started_s + seconds, done), "127.0.0.1", port)
     await asyncio.wait_for(asyncio.gather(*(done.wait() for done in dones)), seconds + 30)
     return result, time.perf_counter() - started_s
 

@@ -31,6 +31,12 @@ def event(delta: str, finish: str = "null") -> bytes:
     return b"data: " + data.encode() + b"\n\n"
 
 
+USAGE = (
+    b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"gpt-4o-2024-11-20","choices":[],'
+    b'"usage":{"prompt_tokens":40,"completion_tokens":51,"total_tokens":91}}\n\n'
+)
+
+
 def framed(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
@@ -65,7 +71,8 @@ class Backend(asyncio.Protocol):
             self.transport.write(framed(event(f'{{"content":"{time.perf_counter():.6f}"}}')))
             loop.call_at(due_s + GAP_S, self.chunk, due_s + GAP_S, index + 1)
         else:
-            self.transport.write(framed(event("{}", '"stop"')) + framed(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+            ending = framed(event("{}", '"stop"')) + framed(USAGE) + framed(b"data: [DONE]\n\n")
+            self.transport.write(ending + b"0\r\n\r\n")
 
 
 async def main(port: int) -> None:

@@ -40,6 +40,10 @@ FILES = {
     "cl100k_base": ("9b5ad71b2ce5302211f9c61530b329a4922fc6a4", "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"),
 }
 
+# Counts are remembered by text: a system prompt or an earlier turn comes back with every call of its conversation.
+REMEMBERED_TEXTS = 1024
+REMEMBERED_UP_TO = 16_384  # characters, so that memory is bounded too
+
 _VENDORED = Path(__file__).parent / "encodings"
 # GPT-4 without a letter or a version behind it, GPT-3.5 (Azure spells it gpt-35) and the embedding models.
 _CL100K = re.compile(r"(?:.*/)?(?:ft:)?(?:gpt-4(?![o.\d])|gpt-3\.?5|text-embedding-)", re.IGNORECASE)
@@ -81,6 +85,7 @@ class TokenCounter:
     def __init__(self, directory: Path = _VENDORED) -> None:
         self._directory = directory
         self._encodings: dict[str, Any] = {}
+        self._remembered = functools.lru_cache(REMEMBERED_TEXTS)(self._encode)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -131,16 +136,19 @@ class TokenCounter:
 
     def _count(self, model: str, texts: list[str], exact_up_to: int) -> Count:
         name, known = encoding_of(model)
-        encoding = self._encodings.get(name)
-        if encoding is not None and sum([len(text) for text in texts]) <= exact_up_to:
+        if name in self._encodings and sum([len(text) for text in texts]) <= exact_up_to:
             try:
-                return Count(sum([len(encoding.encode_ordinary(text)) for text in texts]), exact=known)
+                counts = [(self._remembered if len(text) <= REMEMBERED_UP_TO else self._encode)(name, text) for text in texts]
+                return Count(sum(counts), exact=known)
             except BaseException as exc:
                 # A panic in tiktoken's Rust is deliberately no Exception; to us it is one text that it cannot count.
                 if type(exc).__name__ != "PanicException":
                     raise
                 _log.warning("tiktoken could not count a text of %d characters", sum(map(len, texts)))
         return Count(sum([upper_bound(text) for text in texts]), exact=False)
+
+    def _encode(self, name: str, text: str) -> int:
+        return len(self._encodings[name].encode_ordinary(text))
 
     def _load(self) -> None:
         for name in FILES:
