@@ -14,13 +14,17 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.metering.records import UsageRecord
+
 WAIT_S = 30.0  # for what is due at once: the machine may be busy
 STEP_S = 0.02
+# The store keeps no property that is empty, zero or false.
+EMPTY = {name: {str: "", bool: False, float: 0.0}.get(kind, 0) for name, kind in get_type_hints(UsageRecord).items()}
 
 
 @dataclass(frozen=True)
@@ -167,21 +171,28 @@ def upstream_request(gateway: Any, mark: str) -> dict[str, Any]:
 
 
 def records_of(data: Path) -> list[dict[str, Any]]:
-    """Read all usage records of a data folder, whether or not a gateway runs on it."""
+    """Read all usage records of a data folder, whether or not a gateway runs on it; an absent property is empty."""
     with sqlite3.connect(f"file:{data / 'tables.db'}?mode=ro", uri=True, timeout=WAIT_S) as connection:
         rows = connection.execute("SELECT data FROM entities WHERE name = 'usage'").fetchall()
     connection.close()
-    return [msgspec.msgpack.decode(row[0]) for row in rows]
+    records = [{**EMPTY, **msgspec.msgpack.decode(row[0])} for row in rows]
+    return [{**record, "cost_micro_usd": None} if record["unpriced"] else record for record in records]
+
+
+def flush(gateway: Any) -> None:
+    """Have the gateway write its buffered records: a report over an empty span does that first."""
+    assert ask(gateway, "GET", "/manage/usage?from=2100-01-01", key=gateway.admin_key).status == 200
 
 
 def find_records(gateway: Any, **wanted: Any) -> list[dict[str, Any]]:
+    """Return the records, written or buffered, with these values."""
+    flush(gateway)
     return [record for record in records_of(gateway.data) if all(record[name] == value for name, value in wanted.items())]
 
 
 def record_of(gateway: Any, **wanted: Any) -> dict[str, Any]:
-    """Wait for the record of one call (by request_id, user, …); there must be exactly one, also when all else is written."""
+    """Wait for the record of one call (by request_id, user, …); there must be exactly one, also a moment later."""
     eventually(lambda: find_records(gateway, **wanted), f"a record with {wanted}")
-    assert ask(gateway, "GET", "/manage/usage?group_by=error_code", key=gateway.admin_key).status == 200  # writes what is buffered
     found = find_records(gateway, **wanted)
     assert len(found) == 1, found
     return found[0]

@@ -101,9 +101,7 @@ def test_a_token_limit_refuses_what_may_not_fit(gateway: Any) -> None:
     with made(gateway, subscribe(gateway, tokens_per_minute=100)) as client:
         with pytest.raises(openai.RateLimitError) as caught:
             say(client, max_tokens=200)
-        raw = client.chat.completions.with_raw_response.create(
-            model="gpt-4o", messages=[{"role": "user", "content": "1"}], max_tokens=20
-        )
+        raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=[{"role": "user", "content": "1"}], max_tokens=20)
     assert "tokens" in str(caught.value)
     assert raw.headers["x-ratelimit-limit-tokens"] == "100"
 
