@@ -1,9 +1,10 @@
 """The whole pipeline over fakes: real providers, limiter, directory, counter and recorder; no network, no real time."""
 
+import asyncio
 import itertools
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -176,3 +177,23 @@ async def read(answer: Answer) -> bytes:
         return b"".join([piece async for piece in answer.stream])
     finally:
         await answer.stream.aclose()
+
+
+async def read_until_error(answer: Answer) -> tuple[list[bytes], GatewayError | None]:
+    """Read a stream piece by piece; return what came, and what ended it before its end."""
+    assert answer.stream is not None
+    pieces: list[bytes] = []
+    try:
+        async for piece in answer.stream:
+            pieces.append(piece)  # noqa: PERF401 - an error must not lose them
+    except GatewayError as exc:
+        return pieces, exc
+    finally:
+        await answer.stream.aclose()
+    return pieces, None
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the other tasks run until it holds."""
+    while not condition():  # noqa: ASYNC110 - no time passes here
+        await asyncio.sleep(0)

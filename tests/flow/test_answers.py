@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gateway.domain.call import Operation, Surface
-from tests.flow.street import CHAT, COST, DONE, STREAM, STREAM_STEPS, USAGE_JSON, Street, completion, event, read, streamed
 from tests.fakes.upstream import Reply
+from tests.flow.street import CHAT, COST, DONE, STREAM, STREAM_STEPS, USAGE_JSON, Street, completion, event, read, streamed
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

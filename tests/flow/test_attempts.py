@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.errors import UpstreamError, UpstreamRejected, UpstreamThrottled, UpstreamTimeout
-from tests.flow.street import CHAT, DONE, STREAM, Street, completion, event, failure, read, streamed
 from tests.fakes.upstream import FOREVER, Reply
+from tests.flow.street import CHAT, DONE, STREAM, Street, completion, event, failure, read, read_until_error, streamed
 
 MINI = CHAT | {"model": "gpt-4o-mini"}
 
@@ -129,14 +129,10 @@ async def test_an_answer_that_cannot_be_read_is_tried_elsewhere(street: Street) 
 async def test_there_is_no_failover_after_the_first_byte(street: Street) -> None:
     street.upstream.will(streamed(event("Hel"), UpstreamError("reset", code="upstream_interrupted")), streamed())
     answer = await street.call(STREAM)
-    assert answer.stream is not None
-    pieces = []
-    with pytest.raises(UpstreamError) as caught:
-        async for piece in answer.stream:
-            pieces.append(piece)
-    await answer.stream.aclose()
+    pieces, error = await read_until_error(answer)
     assert pieces == [event("Hel")]
-    assert caught.value.code == "upstream_interrupted"
+    assert isinstance(error, UpstreamError)
+    assert error.code == "upstream_interrupted"
     record = await street.record()
     assert (record["status"], record["error_code"], record["attempts"]) == (502, "upstream_interrupted", 1)
     assert (record["completion_tokens"], record["tokens_estimated"]) == (3, True)
@@ -155,15 +151,11 @@ async def test_there_is_no_failover_after_the_first_byte(street: Street) -> None
 async def test_a_stream_that_goes_wrong_ends_as_an_error_the_record_names(street: Street, steps: list[bytes], code: str) -> None:
     street.upstream.will(streamed(*steps))
     answer = await street.call(STREAM)
-    assert answer.stream is not None
-    pieces = []
-    with pytest.raises(UpstreamError) as caught:
-        async for piece in answer.stream:
-            pieces.append(piece)
-    await answer.stream.aclose()
+    pieces, error = await read_until_error(answer)
     assert b"".join(pieces) == event("Hel")
     record = await street.record()
-    assert (record["error_code"], record["status"]) == (code, caught.value.status)
+    assert isinstance(error, UpstreamError)
+    assert (record["error_code"], record["status"]) == (code, error.status)
     assert record["prompt_tokens"] == 12
 
 

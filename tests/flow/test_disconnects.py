@@ -11,8 +11,8 @@ from gateway.access.limits import Reservation
 from gateway.domain.call import Answer
 from gateway.domain.tables import Value
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamError
-from tests.flow.street import CHAT, STREAM, STREAM_STEPS, Street, completion, event, failure, read, streamed
 from tests.fakes.upstream import FOREVER, Reply, Step
+from tests.flow.street import CHAT, STREAM, STREAM_STEPS, Street, completion, event, failure, read, streamed, until
 
 LIMITED = CHAT | {"stream": True, "max_tokens": 500}
 # The client sees five pieces: the usage chunk is withheld.
@@ -170,8 +170,7 @@ async def test_a_stream_settles_before_it_waits_for_the_connections_end(street: 
     answer, settlements = await begin(street, *STREAM_STEPS, FOREVER)
     assert answer.stream is not None
     reading = asyncio.create_task(read(answer))
-    while not settlements.tokens:
-        await asyncio.sleep(0)
+    await until(lambda: settlements.tokens)
     assert not reading.done()
     reading.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -213,8 +212,7 @@ async def test_a_call_cancelled_while_its_key_is_checked_uses_nothing(street: St
     await street.key()
     street.tables.gate = asyncio.Event()
     calling = asyncio.create_task(street.call(STREAM))
-    while not street.tables.calls > 3:
-        await asyncio.sleep(0)
+    await until(lambda: street.tables.calls > 3)
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await calling
