@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections import Counter
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -127,10 +128,11 @@ async def test_every_request_leaves_exactly_one_usage_record(gateway: Any) -> No
     sent = [(name, ask, *send(gateway, ask)) for name, asks in ASKS.items() for ask in asks]
     assert [(name, ask, status) for name, ask, status, _ in sent if status != ask.status] == []
     assert len({request_id for *_, request_id in sent}) == len(sent)
-    # A call that settled twice would be twice in one transaction, which the store refuses as a whole: no row at all.
     rows = await usage_rows(gateway)
     left = [(name, ask.status, [row.values["status"] for row in rows if row.row == request_id]) for name, ask, _, request_id in sent]
     assert [(name, status, found) for name, status, found in left if found != [status]] == []
+    made = Counter((gateway.data / "counts").read_text(encoding="utf-8").split())
+    assert [(name, ask, made[request_id]) for name, ask, _, request_id in sent if made[request_id] != 1] == []
 
 
 def test_every_registered_function_is_asked_or_exempt() -> None:
