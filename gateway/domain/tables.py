@@ -1,25 +1,35 @@
 """What Table Storage's semantics look like to the rest of the gateway: entities, writes, pages and the limits.
 
-An entity is a flat dict of properties plus a partition key and a row key. Values are `str`, `int` (64 bit), `float`,
-`bool`, `bytes` or an aware `datetime`. Storage counts what it stores: text is UTF-16, so a character is two bytes.
+An entity is a flat dict of properties plus a partition key and a row key. Values are `str`, `int` (64 bit), finite
+`float`, `bool`, `bytes` or an aware `datetime`. Storage counts what it stores: text is UTF-16, so a character is two bytes.
 
-Rules: this module is pure; both adapters call `check_entity` and `check_transaction` before they touch the wire,
-because neither Azurite nor SQLite refuses what the service refuses.
+Rules: this module is pure; both adapters call the `check_…` functions before they touch the wire, because neither
+Azurite nor SQLite refuses what the service refuses. Where the two would differ, the stricter one rules here:
+
+- Keys and bounds stay in the Basic Multilingual Plane. The order of keys is then the same by code point (SQLite) and
+  by UTF-16 unit (Azurite, .NET); an emoji in a key would sort differently on each.
+- `inf` and `nan` are refused: JSON cannot carry them to a client, and `nan` does not equal itself when read back.
+- A datetime starts at 1601-01-01 UTC, the first that Edm.DateTime can hold.
 
 Source: learn.microsoft.com "Understanding the Table service data model" and "Performing entity group transactions"
 (read 2026-11-22).
 """
 
-import datetime
+import base64
+import binascii
+import datetime as dt
 import enum
+import json
+import math
 import re
+import urllib.parse
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from gateway.errors import Conflict, PreconditionFailed, RequestError
 
-Value = str | int | float | bool | bytes | datetime.datetime
+Value = str | int | float | bool | bytes | dt.datetime
 
 MAX_ENTITY_BYTES = 1024 * 1024
 MAX_PROPERTIES = 255  # 252 of ours: PartitionKey, RowKey and Timestamp are counted
@@ -28,8 +38,19 @@ MAX_PROPERTY_BYTES = 64 * 1024
 MAX_KEY_BYTES = 1024
 MAX_TRANSACTION_WRITES = 100
 MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
+MAX_PAGE = 1000
+MAX_BLOB_NAME = 1024
+FIRST_DATETIME = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 
-_FORBIDDEN_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# What a write costs in a transaction's request besides keys and values: multipart and HTTP headers, the JSON's frame.
+WRITE_OVERHEAD_BYTES = 1024
+
+_FORBIDDEN_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff\U00010000-\U0010ffff]")
+_FORBIDDEN_IN_BOUNDS = re.compile(r"[\ud800-\udfff\U00010000-\U0010ffff]")
+_VALUE_TYPES = frozenset({str, int, float, bool, bytes, dt.datetime})
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_FORBIDDEN_IN_BLOBS = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_CONTAINER_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _PROPERTY_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}\Z")
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}\Z")
 
@@ -78,7 +99,7 @@ class Write(msgspec.Struct, frozen=True):
         action: insert (fails if present) · upsert (unconditional) · replace and delete (need `etag`; `"*"` matches any).
         row: RowKey.
         values: The whole new row; ignored by delete.
-        etag: The ETag that must still hold.
+        etag: The ETag that must still hold; ignored by insert and upsert.
     """
 
     action: Action
@@ -88,7 +109,10 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Some rows of a query and, where there are more, the token that continues it."""
+    """Some rows of a query and, where there may be more, the token that continues it.
+
+    The page after the last row may be empty: the service hands out a token before it knows whether a row follows.
+    """
 
     entities: Sequence[Entity]
     continuation: str | None = None
@@ -101,14 +125,16 @@ def check_table_name(table: str) -> None:
 
 
 def check_key(name: str, key: str) -> None:
-    """Refuse a key with characters or a length that the service refuses.
+    r"""Refuse a key with characters or a length that the service refuses, or with a character beyond U+FFFF.
 
     Args:
         name: `partition` or `row`, for the message.
-        key: The key itself. `/ \\ # ?` and control characters are forbidden; at most 1 KiB as UTF-16.
+        key: The key itself. `/ \ # ?` and control characters are forbidden; at most 1 KiB as UTF-16.
     """
     if _FORBIDDEN_IN_KEYS.search(key):
-        raise RequestError(f"the {name} key {key!r} holds a character that Table Storage forbids (/ \\ # ? or a control)", param=name)
+        raise RequestError(
+            f"the {name} key {key!r} holds a character that a key may not (/ \\ # ?, a control, or one beyond U+FFFF)", param=name
+        )
     if 2 * len(key) > MAX_KEY_BYTES:
         raise RequestError(f"the {name} key is {2 * len(key)} bytes as UTF-16; Table Storage takes {MAX_KEY_BYTES}", param=name)
 
@@ -123,7 +149,7 @@ def check_entity(partition: str, row: str, values: Mapping[str, Value]) -> int:
     check_key("row", row)
     if len(values) + SYSTEM_PROPERTIES > MAX_PROPERTIES:
         raise RequestError(f"{len(values)} properties and the 3 system ones are over Table Storage's {MAX_PROPERTIES}", param="values")
-    size = 4 + 2 * _utf16_units(partition) + 2 * _utf16_units(row)
+    size = 4 + 2 * len(partition) + 2 * len(row)
     for name, value in values.items():
         if not _PROPERTY_NAME.match(name) or name in ("PartitionKey", "RowKey", "Timestamp"):
             raise RequestError(f"{name!r} cannot name a property in Table Storage", param=name)
@@ -136,11 +162,17 @@ def check_entity(partition: str, row: str, values: Mapping[str, Value]) -> int:
     return size
 
 
-def check_transaction(partition: str, writes: Sequence[Write]) -> None:
-    """Refuse a transaction that the service would refuse: 1 to 100 writes, each row once, 4 MiB in all."""
+def check_transaction(partition: str, writes: Sequence[Write]) -> int:
+    """Refuse a transaction that the service would refuse: 1 to 100 writes, each row once, 4 MiB in all.
+
+    The 4 MiB are of the request, not of what is stored: JSON escapes a character in up to six bytes, base64 adds a third.
+
+    Returns:
+        An upper bound of the request's size in bytes.
+    """
     if not 1 <= len(writes) <= MAX_TRANSACTION_WRITES:
         raise RequestError(f"a transaction takes 1 to {MAX_TRANSACTION_WRITES} writes, not {len(writes)}", param="writes")
-    size = 0
+    size = WRITE_OVERHEAD_BYTES
     seen: set[str] = set()
     for write in writes:
         if write.row in seen:
@@ -148,30 +180,105 @@ def check_transaction(partition: str, writes: Sequence[Write]) -> None:
         if write.action in (Action.REPLACE, Action.DELETE) and write.etag is None:
             raise RequestError(f"{write.action} of the row {write.row!r} needs an ETag", param="writes")
         seen.add(write.row)
-        size += check_entity(partition, write.row, write.values)
+        values = {} if write.action is Action.DELETE else write.values
+        check_entity(partition, write.row, values)
+        size += _sent_bytes(partition, write.row, values)
     if size > MAX_TRANSACTION_BYTES:
-        raise RequestError(f"the transaction is {size} bytes; Table Storage takes {MAX_TRANSACTION_BYTES}", param="writes")
+        raise RequestError(f"the transaction is {size} bytes to send; Table Storage takes {MAX_TRANSACTION_BYTES}", param="writes")
+    return size
 
 
-def _utf16_units(text: str) -> int:
-    return len(text) + sum(ord(character) > 0xFFFF for character in text)
+def check_query(limit: int, partition: str | None, *bounds: str | None) -> None:
+    """Refuse a query whose limit is not 1 to 1000, or whose bounds could not be compared alike everywhere.
+
+    Args:
+        limit: The most rows of a page.
+        partition: The one partition, where there is one: it must be a key.
+        bounds: The ends of ranges; unlike keys they may hold any character up to U+FFFF, such as `/` or a final U+FFFF.
+    """
+    if not 1 <= limit <= MAX_PAGE:
+        raise RequestError(f"a page takes 1 to {MAX_PAGE} rows, not {limit}", param="limit")
+    if partition is not None:
+        check_key("partition", partition)
+    for bound in bounds:
+        if bound is not None and _FORBIDDEN_IN_BOUNDS.search(bound):
+            raise RequestError(f"the bound {bound!r} holds a character beyond U+FFFF", param="query")
+
+
+def check_container_name(container: str) -> None:
+    """Refuse a blob container's name that the service would refuse: 3 to 63 small letters, digits and single hyphens."""
+    if not 3 <= len(container) <= 63 or not _CONTAINER_NAME.match(container):
+        raise RequestError(f"the container name {container!r} must be 3 to 63 small letters, digits and single hyphens", param="container")
+
+
+def check_blob_name(name: str) -> None:
+    r"""Refuse a blob's name that the service, or a URL on the way to it, would refuse or change.
+
+    It takes 1 to 1024 characters: `/` and any text, but no control characters, no `\`, no `.` or `..` or nothing between
+    slashes, and no dot at the end.
+    """
+    segments = name.split("/")
+    if _FORBIDDEN_IN_BLOBS.search(name) or any(segment in ("", ".", "..") for segment in segments) or name.endswith("."):
+        raise RequestError(f"{name!r} cannot name a blob", param="name")
+    if len(name.encode("utf-16-le")) > 2 * MAX_BLOB_NAME:
+        raise RequestError(f"a blob's name takes {MAX_BLOB_NAME} characters", param="name")
+
+
+def pack_continuation(*parts: str | None) -> str:
+    """Make an opaque continuation token that is safe in a URL."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode()
+
+
+def unpack_continuation(continuation: str) -> tuple[str | None, str | None]:
+    """Read the two parts of a token back; RequestError where it is not one of ours."""
+    try:
+        return msgspec.json.decode(base64.b64decode(continuation, altchars=b"-_", validate=True), type=tuple[str | None, str | None])
+    except (binascii.Error, ValueError) as exc:
+        raise RequestError("the continuation token is not one of this store's", param="continuation") from exc
 
 
 def _stored_bytes(name: str, value: Value) -> int:
+    # Subclasses are refused, since encoders disagree about them; members of a StrEnum or IntEnum are stored as their values.
+    if type(value) not in _VALUE_TYPES and not isinstance(value, enum.Enum):
+        raise RequestError(f"the property {name!r} is a {type(value).__name__}, which Table Storage cannot hold", param=name)
     if isinstance(value, bool):
         return 1
     if isinstance(value, str):
-        return 4 + 2 * _utf16_units(value)
+        if _SURROGATE.search(value):
+            raise RequestError(f"the property {name!r} holds half a surrogate pair", param=name)
+        return 4 + len(value.encode("utf-16-le"))
     if isinstance(value, bytes):
         return 4 + len(value)
     if isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise RequestError(f"the property {name!r} does not fit 64 bits", param=name)
-        return 8
-    if isinstance(value, datetime.datetime):
-        if value.tzinfo is None:
-            raise RequestError(f"the property {name!r} is a datetime without a time zone", param=name)
-        return 8
-    if isinstance(value, float):
-        return 8
-    raise RequestError(f"the property {name!r} is a {type(value).__name__}, which Table Storage cannot hold", param=name)
+        fault = None if -(2**63) <= value < 2**63 else "does not fit 64 bits"
+    elif isinstance(value, float):
+        fault = None if math.isfinite(value) else "is not a finite number"
+    elif isinstance(value, dt.datetime):
+        fault = _datetime_fault(value)
+    else:
+        fault = f"is a {type(value).__name__}, which Table Storage cannot hold"
+    if fault:
+        raise RequestError(f"the property {name!r} {fault}", param=name)
+    return 8
+
+
+def _datetime_fault(value: dt.datetime) -> str | None:
+    if value.tzinfo is None:
+        return "is a datetime without a time zone"
+    try:
+        return "is a datetime before 1601-01-01 UTC" if value.astimezone(dt.UTC) < FIRST_DATETIME else None
+    except OverflowError:
+        return "is a datetime that is not a date in UTC"
+
+
+def _sent_bytes(partition: str, row: str, values: Mapping[str, Value]) -> int:
+    size = WRITE_OVERHEAD_BYTES
+    for key in (partition, row):
+        size += len(urllib.parse.quote(key, safe="")) + len(json.dumps(key))
+    for name, value in values.items():
+        size += 2 * len(name) + 80  # the name again with its type, punctuation, and the longest number or datetime
+        if isinstance(value, str):
+            size += len(json.dumps(value))
+        elif isinstance(value, bytes):
+            size += 4 * (len(value) // 3 + 1)
+    return size
