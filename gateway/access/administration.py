@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.access.directory import Directory, Subscription, Tenant
 from gateway.domain.access import DEFAULT_TENANT, Limits, Product
+from gateway.domain.tables import unpack_continuation
 from gateway.errors import RequestError
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
@@ -83,7 +84,10 @@ class Administration:
 
     async def list_subscriptions(self, query: Mapping[str, str]) -> dict[str, Any]:
         """Return a page of subscriptions, of one tenant where `tenant` is given; never their keys."""
-        found, after = await self._directory.list_subscriptions(query.get("tenant"), *_paging(query))
+        tenant = query.get("tenant") or None
+        if tenant is not None:
+            _check_id(tenant, "tenant")
+        found, after = await self._directory.list_subscriptions(tenant, *_paging(query))
         return _page([_subscription(subscription) for subscription in found], after)
 
 
@@ -93,8 +97,8 @@ def _convert[T](document: Mapping[str, Any], shape: type[T]) -> T:
     except msgspec.ValidationError as exc:
         message, _, path = str(exc).partition(" - at `$")
         named = re.search(r"field `([^`]+)`", message)
-        param = path.strip("`.") or (named[1] if named else None)
-        raise RequestError(message, param=param, code="invalid_value") from exc
+        param = ".".join(part for part in (path.strip("`."), named[1] if named else "") if part)
+        raise RequestError(message, param=param or None, code="invalid_value") from exc
 
 
 def _check_id(value: str, param: str = "id") -> None:
@@ -120,7 +124,13 @@ def _paging(query: Mapping[str, str]) -> tuple[int, str | None]:
     text = query.get("limit", str(PAGE))
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
         raise RequestError("'limit' must be from 1 to 1000", param="limit", code="invalid_value")
-    return int(text), query.get("after") or None
+    after = query.get("after") or None
+    if after is not None:
+        try:
+            unpack_continuation(after)
+        except RequestError as exc:
+            raise RequestError("'after' must be what the page before returned", param="after", code="invalid_value") from exc
+    return int(text), after
 
 
 def _page(data: list[dict[str, Any]], after: str | None) -> dict[str, Any]:

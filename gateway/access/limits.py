@@ -46,7 +46,9 @@ class _Window:
         return slots[-1]
 
     def free_in_s(self, now_s: float, amount: int) -> float:
-        """Return after how many seconds `amount` will have slid out of the window."""
+        """Return after how many seconds `amount` will have slid out of the window; 0 where there is none to wait for."""
+        if amount <= 0:
+            return 0.0
         for slot in self.slots:
             amount -= slot.amount
             if amount <= 0:
@@ -106,13 +108,14 @@ class Limiter:
         counters = self._counters_of(principal)
         requests, request_slot = counters.requests, counters.requests.slot(now_s)
         used, token_slot = counters.tokens, counters.tokens.slot(now_s)
-        if requests_limit is not None and requests.total + 1 > requests_limit:
-            wait_s = requests.free_in_s(now_s, requests.total + 1 - requests_limit)
-            raise _refusal("requests", requests_limit, request_scope, wait_s, _headers(now_s, counters, requests_limit, tokens_limit))
-        if tokens_limit is not None and used.total + tokens > tokens_limit:
-            wait_s = used.free_in_s(now_s, used.total + tokens - tokens_limit)
-            refusal_headers = _headers(now_s, counters, requests_limit, tokens_limit)
-            raise _refusal("tokens", tokens_limit, token_scope, wait_s, refusal_headers, asked=tokens)
+        short_requests = requests.total + 1 - requests_limit if requests_limit is not None else 0
+        short_tokens = used.total + tokens - tokens_limit if tokens_limit is not None else 0
+        if short_requests > 0 or short_tokens > 0:
+            wait_s = max(requests.free_in_s(now_s, short_requests), used.free_in_s(now_s, short_tokens))
+            headers = _headers(now_s, counters, requests_limit, tokens_limit)
+            if requests_limit is not None and short_requests > 0:
+                raise _refusal("requests", requests_limit, request_scope, wait_s, headers)
+            raise _refusal("tokens", tokens_limit or 0, token_scope, wait_s, headers, asked=tokens)
         request_slot.amount += 1
         requests.total += 1
         token_slot.amount += tokens

@@ -1,0 +1,183 @@
+from typing import Any
+
+import pytest
+
+from gateway.access import keys
+from gateway.access.administration import Administration
+from gateway.access.directory import Directory
+from gateway.domain.access import Limits
+from gateway.domain.catalog import Catalog
+from gateway.errors import Conflict, GatewayError, NotFound, RequestError
+from tests.builders import make_product
+from tests.fakes.clock import FakeClock
+from tests.fakes.tables import FakeTables
+
+PEPPER = b"pepper-pepper-pepper"
+
+
+class Office:
+    def __init__(self) -> None:
+        self.tables = FakeTables()
+        self.directory = Directory(self.tables, Catalog((), (make_product(id="filed"),)), PEPPER, FakeClock())
+        self.administration = Administration(self.directory)
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+async def test_a_subscription_comes_with_two_working_keys_that_are_shown_once(office: Office) -> None:
+    created = await office.administration.create_subscription({"product": "unlimited", "name": "app", "limits": {"requests_per_minute": 5}})
+    assert (created["tenant"], created["product"], created["state"]) == ("default", "unlimited", "active")
+    assert set(created["keys"]) == {"primary", "secondary"}
+    for text in created["keys"].values():
+        key = keys.parse(text)
+        assert key is not None
+        record = await office.directory.key_record(key.id)
+        assert record is not None
+        assert record.active
+        assert keys.matches(PEPPER, key, record.hash)
+        assert (record.principal.subscription, record.principal.key_id) == (created["id"], key.id)
+        assert record.principal.limits == Limits(requests_per_minute=5)
+    listing = await office.administration.list_subscriptions({})
+    assert [item["id"] for item in listing["data"]] == [created["id"]]
+    assert "keys" not in listing["data"][0]
+
+
+async def test_no_row_holds_a_secret(office: Office) -> None:
+    created = await office.administration.create_subscription({"product": "unlimited"})
+    secrets = [text.split("_", 2)[2] for text in created["keys"].values()]
+    everything = repr(office.tables.data)
+    assert len(secrets) == 2
+    assert not any(secret in everything for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    ("document", "param", "code"),
+    [
+        ({"product": "unlimited", "tenant": "nobody"}, "tenant", "tenant_not_found"),
+        ({"product": "nothing"}, "product", "product_not_found"),
+    ],
+)
+async def test_a_subscription_to_what_does_not_exist_names_what_is_missing(
+    office: Office, document: dict[str, Any], param: str, code: str
+) -> None:
+    with pytest.raises(NotFound) as caught:
+        await office.administration.create_subscription(document)
+    assert (caught.value.param, caught.value.code) == (param, code)
+    assert office.tables.data == {}
+
+
+async def test_tenants_and_products_are_created_once(office: Office) -> None:
+    tenant = await office.administration.create_tenant({"id": "contoso", "data_zone": "eu"})
+    assert tenant == {"id": "contoso", "name": "contoso", "data_zone": "eu"}
+    product = await office.administration.create_product({"id": "gold", "models": ["gpt-*"], "limits": {"tokens_per_minute": 100}})
+    assert (product["id"], tuple(product["models"])) == ("gold", ("gpt-*",))
+    assert await office.directory.product("gold") == make_product(id="gold", models=("gpt-*",), limits=Limits(tokens_per_minute=100))
+    subscription = await office.administration.create_subscription({"product": "gold", "tenant": "contoso"})
+    assert subscription["tenant"] == "contoso"
+    for create, document in (
+        (office.administration.create_tenant, {"id": "contoso"}),
+        (office.administration.create_tenant, {"id": "default"}),
+        (office.administration.create_product, {"id": "gold", "models": ["*"]}),
+        (office.administration.create_product, {"id": "unlimited", "models": ["*"]}),
+        (office.administration.create_product, {"id": "filed", "models": ["*"]}),
+    ):
+        with pytest.raises(Conflict) as caught:
+            await create(document)
+        assert caught.value.param == "id"
+
+
+BAD_SUBSCRIPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({}, "product"),
+    ({"product": "unlimited", "colour": "red"}, "colour"),
+    ({"product": 5}, "product"),
+    ({"product": "a/b"}, "product"),
+    ({"product": "unlimited", "tenant": ""}, "tenant"),
+    ({"product": "unlimited", "name": "x" * 257}, "name"),
+    ({"product": "unlimited", "limits": {"requests_per_minute": 0}}, "limits.requests_per_minute"),
+    ({"product": "unlimited", "limits": {"tokens_per_minute": -1}}, "limits.tokens_per_minute"),
+    ({"product": "unlimited", "limits": {"tokens_per_minute": 10**13}}, "limits.tokens_per_minute"),
+    ({"product": "unlimited", "limits": {"tokens_per_minute": "5"}}, "limits.tokens_per_minute"),
+    ({"product": "unlimited", "limits": {"tokens_per_minute": True}}, "limits.tokens_per_minute"),
+    ({"product": "unlimited", "limits": {"tokens_per_second": 5}}, "limits.tokens_per_second"),
+    ({"product": "unlimited", "limits": []}, "limits"),
+]
+
+
+@pytest.mark.parametrize(("document", "param"), BAD_SUBSCRIPTIONS)
+async def test_a_bad_subscription_names_its_field(office: Office, document: dict[str, Any], param: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        await office.administration.create_subscription(document)
+    assert (caught.value.status, caught.value.param) == (400, param)
+    assert office.tables.data == {}
+
+
+@pytest.mark.parametrize(
+    ("document", "param"),
+    [
+        ({"models": ["*"]}, "id"),
+        ({"id": "p"}, "models"),
+        ({"id": "p", "models": []}, "models"),
+        ({"id": "p", "models": "*"}, "models"),
+        ({"id": "p", "models": ["x" * 40_000]}, "models"),
+        ({"id": "-p", "models": ["*"]}, "id"),
+        ({"id": "p" * 65, "models": ["*"]}, "id"),
+        ({"id": "pé", "models": ["*"]}, "id"),
+        ({"id": "p\n", "models": ["*"]}, "id"),
+    ],
+)
+async def test_a_bad_product_names_its_field(office: Office, document: dict[str, Any], param: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        await office.administration.create_product(document)
+    assert caught.value.param == param
+
+
+async def pages(office: Office, query: dict[str, str]) -> list[list[str]]:
+    found, after = [], None
+    while True:
+        page = await office.administration.list_subscriptions(query | ({"after": after} if after else {}))
+        assert page["has_more"] == (page["after"] is not None)
+        found.append([item["name"] for item in page["data"]])
+        after = page["after"]
+        if after is None:
+            return found
+
+
+async def test_lists_page_in_order(office: Office) -> None:
+    await office.administration.create_tenant({"id": "other"})
+    for index in range(5):
+        await office.administration.create_subscription({"product": "unlimited", "name": f"s{index}"})
+    await office.administration.create_subscription({"product": "unlimited", "name": "theirs", "tenant": "other"})
+    found = await pages(office, {"limit": "2", "tenant": "default"})
+    assert [len(page) for page in found] == [2, 2, 1]
+    assert sorted(name for page in found for name in page) == [f"s{index}" for index in range(5)]
+    assert await pages(office, {"tenant": "other"}) == [["theirs"]]
+    assert sum(map(len, await pages(office, {"limit": "1"}))) == 6
+
+
+async def test_what_always_exists_leads_the_first_page_only(office: Office) -> None:
+    for name in ("a", "b"):
+        await office.administration.create_tenant({"id": name})
+        await office.administration.create_product({"id": name, "models": ["*"]})
+    for listing in (office.administration.list_tenants, office.administration.list_products):
+        first = await listing({"limit": "1"})
+        second = await listing({"limit": "1", "after": first["after"]})
+        fixed = {"default"} if listing == office.administration.list_tenants else {"unlimited", "filed"}
+        assert {item["id"] for item in first["data"]} == fixed | {"a"}
+        assert [item["id"] for item in second["data"]] == ["b"]
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", "", "1.5", "²", "99999"])
+async def test_a_bad_page_size_is_refused(office: Office, limit: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        await office.administration.list_tenants({"limit": limit})
+    assert caught.value.param == "limit"
+
+
+@pytest.mark.parametrize(("query", "param"), [({"after": "nonsense"}, "after"), ({"tenant": "a/b"}, "tenant")])
+async def test_a_bad_query_names_its_parameter(office: Office, query: dict[str, str], param: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        await office.administration.list_subscriptions(query)
+    assert (caught.value.status, caught.value.param) == (400, param)
