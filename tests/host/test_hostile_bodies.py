@@ -33,8 +33,9 @@ PATHS = ["/v1/chat/completions", "/openai/deployments/gpt-4o/chat/completions?ap
 
 @pytest.fixture(autouse=True)
 def _serves_on(gateway: Any) -> Iterator[None]:
-    before = memory_mb(gateway)
+    before, said = memory_mb(gateway), len(gateway.errors())
     yield
+    assert "Traceback" not in gateway.errors()[said:]
     assert ask(gateway, "GET", "/healthz").status == 200
     assert chat(gateway, "still there").status == 200
     # A body of 20 MB, its parsed form and the allocator's reserve fit in; an inflated bomb does not.
