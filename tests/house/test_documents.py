@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.house.sources import ROOT, Block, blocks, codes, files, modules, name_of, read, table
+from gateway.metering.reports import GROUPS
+from tests.house.sources import ROOT, Block, blocks, codes, files, modules, name_of, read, section, table
 
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)")
@@ -55,6 +56,26 @@ def test_make_targets_that_are_named_exist(document: str) -> None:
     targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
     named = set(re.findall(r"`make ([a-z]+)\b", read(document))) | set(re.findall(r"^make ([a-z]+)\b", read(document), re.MULTILINE))
     assert named - targets == set()
+
+
+def test_contributing_lists_every_make_target() -> None:
+    targets = set(re.findall(r"^([a-z]+):.*## ", read("Makefile"), re.MULTILINE)) - {"help", "setup", "clean"}
+    assert {codes(cell)[0].removeprefix("make ") for cell, _ in table(read("CONTRIBUTING.md"), "Setup")} == targets
+
+
+def test_contributing_lists_every_kind_of_test() -> None:
+    listed = {codes(cell)[0].split("/")[1] for cell, _ in table(read("CONTRIBUTING.md"), "Tests")}
+    assert {path.relative_to(ROOT).parts[1] for path in modules("tests") if path.parent.name != "tests"} <= listed
+
+
+def test_readme_lists_what_usage_can_be_grouped_by() -> None:
+    (sentence,) = re.findall(r"^`group_by` is one of (.+?);", read("README.md"), re.MULTILINE)
+    assert codes(sentence) == list(GROUPS)
+
+
+def test_readme_names_every_header_of_ours() -> None:
+    names = {name for path in modules("gateway") for name in re.findall(r"\"(x-gateway-[a-z-]+)\"", path.read_text(encoding="utf-8"))}
+    assert names <= set(codes(section(read("README.md"), "Routes")))
 
 
 def test_readme_explains_every_error_code() -> None:
