@@ -1,10 +1,11 @@
 """A clock that stands still until a test moves it."""
 
+import asyncio
 import datetime
 
 
 class FakeClock:
-    """Time moves by `advance` and by `sleep`, which returns at once."""
+    """Time moves by `advance` and by `sleep`, which does not wait."""
 
     def __init__(self, start: datetime.datetime = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)) -> None:
         self._start = start
@@ -20,6 +21,7 @@ class FakeClock:
     async def sleep(self, seconds: float) -> None:
         self.slept_s.append(seconds)
         self.advance(seconds)
+        await asyncio.sleep(0)  # others come to their turn, as they would
 
     def advance(self, seconds: float) -> None:
         self._elapsed_s += seconds

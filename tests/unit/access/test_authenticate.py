@@ -93,7 +93,7 @@ async def test_garbage_asks_no_store() -> None:
 
 
 async def test_a_refusal_does_not_repeat_the_secret() -> None:
-    secret = "sk-live-0123456789abcdefghij"  # noqa: S105 - of no one
+    secret = "sk-live-0123456789abcdefghij"
     with pytest.raises(AuthenticationError) as caught:
         await Door().authenticator.authenticate({"api-key": secret})
     assert secret[5:-5] not in caught.value.message
@@ -116,7 +116,7 @@ async def test_without_an_administrator_key_nothing_opens_management() -> None:
 
 async def test_management_needs_the_role() -> None:
     door = Door()
-    with pytest.raises(PermissionDenied, match="Gateway.Admin"):
+    with pytest.raises(PermissionDenied, match="the role"):
         await door.authenticator.authenticate_administrator({"api-key": KEY.text})
     admin = make_principal(roles=frozenset({Role.ADMIN}))
     door.records[KEY.id] = KeyRecord(keys.hash_key(PEPPER, KEY), active=True, principal=admin)

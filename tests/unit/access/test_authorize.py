@@ -21,9 +21,18 @@ def test_no_other_name_is_a_model(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("globs", "allowed"),
-    [(("*",), True), (("gpt-4o",), True), (("gpt-4?",), True), (("gpt-4",), False), (("GPT-4O",), False), ((), False), (("x", "gpt*"), True)]
-    + [(("chat-default",), False), (("[",), False)],
-)  # fmt: skip
+    [
+        (("*",), True),
+        (("gpt-4o",), True),
+        (("gpt-4?",), True),
+        (("x", "gpt*"), True),
+        (("gpt-4",), False),
+        (("GPT-4O",), False),
+        (("chat-default",), False),
+        (("[",), False),
+        ((), False),
+    ],
+)
 def test_the_products_globs_decide_over_ids(globs: tuple[str, ...], allowed: bool) -> None:
     model, product = find_model(CATALOG, "gpt-4o"), make_product(models=globs)
     if allowed:
