@@ -42,7 +42,7 @@ def _row(label: str, value: str, *, colour: bool) -> str:
     return f"  {_paint('2', label.ljust(13), colour=colour)}{value}"
 
 
-KEY_NOTES = {"unlimited": "no limits, no guardrails", "starter": "limits and guardrails of the product starter"}
+KEY_NOTES = {"unlimited": "no limits, no guardrails", "starter": "the limits of the product starter"}
 
 
 def _facts(banner: Banner, *, colour: bool) -> list[str]:

@@ -248,7 +248,7 @@ class Pipeline:
         draft = flight.draft
         plan = by_priority(model, self._rng)
         remaining = plan.candidates
-        error: GatewayError = NoCapacity(f"no deployment serves the model {model.id!r} just now; retry later")
+        error: GatewayError | None = None
         while remaining:
             started_s = self._clock.now_s()
             draft.attempts += 1
@@ -266,6 +266,7 @@ class Pipeline:
             if remaining and decision.wait_s:
                 await self._clock.sleep(decision.wait_s)
                 draft.upstream_wait_s += self._clock.now_s() - waiting_s
+        error = error or NoCapacity(f"no deployment serves the model {model.id!r} just now; retry later")
         error.headers = {**error.headers, **_served_by(draft)}
         raise error
 

@@ -1,4 +1,8 @@
-"""May this caller use this model? The product's globs decide; a model that is not visible does not exist."""
+"""May this caller use this model? The product's globs decide.
+
+A call to a model of the catalogue that the product leaves out is told so (403), so that its sender knows what to ask
+for; a name the catalogue has not got is 404. Lists show only what may be called.
+"""
 
 from gateway.domain.access import Principal, Product
 from gateway.domain.catalog import Catalog, Model, allows

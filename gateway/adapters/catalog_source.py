@@ -69,14 +69,22 @@ async def _fetch(location: str, shown: str) -> str:
         raise CatalogUnusable(f"{shown}: the catalogue is fetched over https:// only")
     timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(location) as response:
-            response.raise_for_status()
-            data = await response.content.read(MAX_BYTES + 1)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(location, allow_redirects=False) as response:
+            if response.status != 200:
+                raise CatalogUnusable(f"{shown}: the catalogue cannot be fetched: the server answered {response.status}")
+            data = bytearray()
+            async for piece in response.content.iter_any():
+                data += piece
+                if len(data) > MAX_BYTES:
+                    break
     except (aiohttp.ClientError, TimeoutError) as exc:
         raise CatalogUnusable(f"{shown}: the catalogue cannot be fetched: {type(exc).__name__}") from exc
     if len(data) > MAX_BYTES:
         raise CatalogUnusable(f"{shown}: the catalogue is over {MAX_BYTES} bytes")
-    return data.decode("utf-8")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise CatalogUnusable(f"{shown}: the catalogue is not UTF-8") from exc
 
 
 def _refuse_ambiguity(node: yaml.Node | None, name: str) -> None:

@@ -40,6 +40,8 @@ class AiohttpResponse:
     async def read(self) -> bytes:
         """Read the whole body."""
         try:
+            if self._response.content.is_eof():  # it came with the headers: nothing to wait for
+                return await self._response.read()
             async with asyncio.timeout(self._body_timeout_s):
                 return await self._response.read()
         except TimeoutError as exc:
@@ -105,7 +107,8 @@ class AiohttpUpstream:
         deadline_s = loop.time() + timeout_s
         try:
             async with asyncio.timeout_at(deadline_s):
-                headers = {**_FIXED, **request.headers, **await self._credentials(request.backend.auth)}
+                headers = {**_FIXED, **request.headers}
+                await self._authenticate(request.backend.auth, headers)
                 response = await self._open().request(
                     request.method, _url(request.url), data=request.body, headers=headers, allow_redirects=False
                 )
@@ -132,16 +135,13 @@ class AiohttpUpstream:
             )
         return self._session
 
-    async def _credentials(self, auth: Auth) -> Mapping[str, str]:
-        match auth.type:
-            case AuthType.API_KEY:
-                return {"api-key": auth.key}
-            case AuthType.BEARER:
-                return {"authorization": f"Bearer {auth.key}"}
-            case AuthType.MANAGED_IDENTITY:
-                return {"authorization": f"Bearer {await self._tokens(auth)}"}
-            case AuthType.NONE:
-                return {}
+    async def _authenticate(self, auth: Auth, headers: dict[str, str]) -> None:
+        if auth.type is AuthType.API_KEY:
+            headers["api-key"] = auth.key
+        elif auth.type is AuthType.BEARER:
+            headers["authorization"] = f"Bearer {auth.key}"
+        elif auth.type is AuthType.MANAGED_IDENTITY:
+            headers["authorization"] = f"Bearer {await self._tokens(auth)}"
 
 
 @functools.lru_cache(maxsize=4096)

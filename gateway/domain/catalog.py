@@ -6,6 +6,7 @@ Frozen data, resolved: a `Deployment` holds its `Backend`, a `Pool` its deployme
 
 import enum
 import fnmatch
+import functools
 from collections.abc import Mapping
 
 import msgspec
@@ -127,4 +128,9 @@ class Catalog:
 
 def allows(product: Product, model: Model) -> bool:
     """Tell whether one of the product's globs matches the model's id."""
-    return any(fnmatch.fnmatchcase(model.id, pattern) for pattern in product.models)
+    return _matches(product.models, model.id)
+
+
+@functools.lru_cache(maxsize=65536)
+def _matches(patterns: tuple[str, ...], name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
