@@ -55,13 +55,19 @@ def parse_catalog(text: str, name: str, environment: Mapping[str, str]) -> Catal
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise CatalogUnusable(f"{name}{line}: this is not YAML: {getattr(exc, 'problem', None) or exc}") from exc
-    except (ValueError, RecursionError) as exc:  # a date or number that is none, or endless nesting
-        raise CatalogUnusable(f"{name}: this is not YAML that can be read: {exc}") from exc
+        raise CatalogUnusable(f"{name}{line}: this is not YAML: {getattr(exc, 'problem', None) or str(exc).partition('\n')[0]}") from exc
+    except (ValueError, AttributeError, RecursionError) as exc:  # PyYAML's, for a date or number that is none; endless nesting
+        raise _unreadable(name, exc) from exc
     try:
         return build_catalog(document, environment)
     except CatalogError as exc:
         raise CatalogUnusable(f"{name}:{_line(node, exc)}: {exc.path}: {exc.message}") from exc
+    except RecursionError as exc:
+        raise _unreadable(name, exc) from exc
+
+
+def _unreadable(name: str, exc: Exception) -> CatalogUnusable:
+    return CatalogUnusable(f"{name}: this is not YAML that can be read: {exc}")
 
 
 async def _fetch(location: str, shown: str) -> str:

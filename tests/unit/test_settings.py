@@ -1,0 +1,86 @@
+import pytest
+
+from gateway.settings import NAMES, SettingsError, load_settings
+
+GOOD = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "GATEWAY_KEY_PEPPER": "0123456789abcdef"}
+
+
+def faults_of(**over: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({name: value for name, value in (GOOD | over).items() if value != "-"})
+    return str(caught.value).splitlines()[1:]
+
+
+def test_defaults() -> None:
+    settings = load_settings(GOOD)
+    assert (settings.catalog, settings.tables, settings.blobs) == (
+        "catalog.yaml",
+        "UseDevelopmentStorage=true",
+        "UseDevelopmentStorage=true",
+    )
+    assert (settings.admin_key, settings.identity_client_id) == ("", None)
+    assert (settings.max_body_bytes, settings.request_timeout_s, settings.stream_idle_timeout_s) == (20 * 1024 * 1024, 220, 120)
+
+
+def test_what_is_set_holds() -> None:
+    over = {
+        "GATEWAY_CATALOG": "https://example.com/c.yaml",
+        "GATEWAY_TABLES": "sqlite:///x.db",
+        "GATEWAY_BLOBS": "file:///blobs",
+        "GATEWAY_ADMIN_KEY": "a" * 16,
+        "GATEWAY_MAX_BODY_MB": "0.5",
+        "GATEWAY_REQUEST_TIMEOUT_S": "12.5",
+        "GATEWAY_STREAM_IDLE_TIMEOUT_S": "225",
+        "AZURE_CLIENT_ID": "an-identity",
+    }
+    settings = load_settings(GOOD | over)
+    assert (settings.tables, settings.blobs, settings.admin_key, settings.identity_client_id) == (
+        "sqlite:///x.db", "file:///blobs", "a" * 16, "an-identity",
+    )  # fmt: skip
+    assert (settings.max_body_bytes, settings.request_timeout_s, settings.stream_idle_timeout_s) == (512 * 1024, 12.5, 225)
+
+
+def test_an_empty_setting_is_as_good_as_none() -> None:
+    assert load_settings(GOOD | dict.fromkeys(set(NAMES) - {"GATEWAY_KEY_PEPPER"}, "")).catalog == "catalog.yaml"
+
+
+def test_all_faults_are_told_at_once() -> None:
+    faults = faults_of(
+        AzureWebJobsStorage="-",
+        GATEWAY_KEY_PEPPER="short",
+        GATEWAY_ADMIN_KEY="brief",
+        GATEWAY_MAX_BODY_MB="many",
+        GATEWAY_REQUEST_TIMEOUT_S="0",
+        GATEWAY_STREAM_IDLE_TIMEOUT_S="nan",
+    )
+    named = ["MAX_BODY_MB", "REQUEST_TIMEOUT_S", "STREAM_IDLE_TIMEOUT_S", "TABLES", "BLOBS", "KEY_PEPPER", "ADMIN_KEY"]
+    assert len(faults) == len(named)
+    assert all(any(f"GATEWAY_{name}" in fault for fault in faults) for name in named)
+
+
+@pytest.mark.parametrize("value", ["-1", "inf", "1e9", "101", "1,5", "0x10", "100.1"])
+def test_numbers_out_of_range_are_refused(value: str) -> None:
+    (fault,) = faults_of(GATEWAY_MAX_BODY_MB=value)
+    assert value in fault
+
+
+def test_a_pepper_is_needed_and_an_administrator_is_not() -> None:
+    (fault,) = faults_of(GATEWAY_KEY_PEPPER="-")
+    assert "GATEWAY_KEY_PEPPER" in fault
+
+
+def test_neither_repr_nor_faults_show_a_secret() -> None:
+    secret = "5ecret-5ecret-5ecret"
+    over = {"GATEWAY_KEY_PEPPER": secret, "GATEWAY_ADMIN_KEY": secret, "GATEWAY_TABLES": f"AccountKey={secret}", "OTHER": secret}
+    shown = repr(load_settings(GOOD | over | {"GATEWAY_CATALOG": f"https://x.example/c.yaml?sig={secret}"}))
+    assert secret not in shown
+    assert "x.example" in shown
+    assert all("5ecre" not in fault for fault in faults_of(GATEWAY_KEY_PEPPER="5ecret", GATEWAY_ADMIN_KEY="5ecret"))
+
+
+def test_the_processs_own_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (GOOD | {"GATEWAY_CATALOG": "mine.yaml"}).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.catalog == "mine.yaml"
+    assert settings.environment["GATEWAY_CATALOG"] == "mine.yaml"
