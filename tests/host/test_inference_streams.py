@@ -118,7 +118,7 @@ def test_a_client_that_leaves_a_stream_costs_no_more_and_is_recorded_once(paced:
     assert (record["status"], record["error_code"], record["stream"]) == (499, "client_disconnected", True)
     assert record["tokens_estimated"] is True
     assert record["prompt_tokens"] > 5
-    assert 1 <= record["completion_tokens"] <= 16
+    assert 1 <= record["completion_tokens"] <= len("You said: mark12345678")  # exact, or until the encoding is loaded a bound
     assert record["cost_micro_usd"] > 0
     assert record["attempts"] == 1
 
