@@ -21,7 +21,8 @@ from gateway.access.directory import Directory
 from gateway.access.limits import Limiter
 from gateway.adapters.catalog_source import CatalogUnusable, load_catalog
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.upstream import AiohttpUpstream
+from gateway.adapters.upstream import PooledUpstream
+from gateway.adapters.upstream_aiohttp import AiohttpUpstream
 from gateway.domain.access import DEFAULT_TENANT
 from gateway.domain.catalog import Auth
 from gateway.errors import GatewayError, Unavailable
@@ -65,7 +66,8 @@ async def build(settings: Settings) -> Gateway:
     blobs = await _open_blobs(settings.blobs, identity)
     pepper = settings.key_pepper.encode()
     directory = Directory(tables, catalog, pepper, clock)
-    upstream = AiohttpUpstream(identity.token, idle_timeout_s=settings.stream_idle_timeout_s)
+    client = AiohttpUpstream if settings.http_client == "aiohttp" else PooledUpstream
+    upstream = client(identity.token, idle_timeout_s=settings.stream_idle_timeout_s)
     counter = TokenCounter()
     counter.start_loading()
     recorder = Recorder(tables, clock)

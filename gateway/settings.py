@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True):
         max_body_bytes: Ceiling of a request body, counted after decompression.
         request_timeout_s: How long a call may take until its answer begins; the platform cuts at 230 s.
         stream_idle_timeout_s: How long a stream may be silent.
+        http_client: What talks to the backends: our own pool (`httptools`), or `aiohttp`.
         identity_client_id: The user-assigned identity for Azure; the system-assigned one if absent.
         environment: Everything, for `${env:NAME}` in the catalogue.
     """
@@ -38,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True):
     max_body_bytes: int
     request_timeout_s: float
     stream_idle_timeout_s: float
+    http_client: str
     identity_client_id: str | None
     environment: Mapping[str, str]
 
@@ -46,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 MIN_SECRET_CHARACTERS = 16
+
+HTTP_CLIENTS = ("httptools", "aiohttp")
 
 NAMES = (
     "GATEWAY_CATALOG",
@@ -56,6 +60,7 @@ NAMES = (
     "GATEWAY_MAX_BODY_MB",
     "GATEWAY_REQUEST_TIMEOUT_S",
     "GATEWAY_STREAM_IDLE_TIMEOUT_S",
+    "GATEWAY_HTTP_CLIENT",
     "AZURE_CLIENT_ID",
 )
 
@@ -92,6 +97,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         secret = env.get(name, "")
         if (secret or needed) and len(secret) < MIN_SECRET_CHARACTERS:
             faults.append(f"{name} must be a secret of at least {MIN_SECRET_CHARACTERS} characters")
+    http_client = env.get("GATEWAY_HTTP_CLIENT") or HTTP_CLIENTS[0]
+    if http_client not in HTTP_CLIENTS:
+        faults.append(f"GATEWAY_HTTP_CLIENT={http_client!r} must be {' or '.join(HTTP_CLIENTS)}")
     settings = Settings(
         catalog=env.get("GATEWAY_CATALOG") or "catalog.yaml",
         tables=tables,
@@ -101,6 +109,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         max_body_bytes=int(number("GATEWAY_MAX_BODY_MB", 20, 0.001, 100) * 1024 * 1024),
         request_timeout_s=number("GATEWAY_REQUEST_TIMEOUT_S", 220, 0.1, 225),
         stream_idle_timeout_s=number("GATEWAY_STREAM_IDLE_TIMEOUT_S", 120, 0.1, 225),
+        http_client=http_client,
         identity_client_id=env.get("AZURE_CLIENT_ID") or None,
         environment=env,
     )

@@ -1,95 +1,112 @@
-"""The hot path's door: one aiohttp session per worker, bytes in and bytes out.
+"""The hot path's door: a pool of HTTP/1.1 connections per worker, bytes in and bytes out.
 
-Nothing is decompressed, parsed or copied here. Credentials are put on at this door, so no provider and no golden file
-ever holds one. Every network fault becomes an UpstreamError or UpstreamTimeout whose message names no URL.
+Nothing is decompressed, parsed or copied here. Credentials are put on at this door. Every network fault becomes an
+UpstreamError or UpstreamTimeout whose message names no URL. Redirects are not followed, cookies not kept, and the
+environment's proxies not used; `upstream_aiohttp.py` does the same on aiohttp, and one contract suite runs over both.
 """
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import math
+import ssl
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from urllib.parse import urlsplit
 
-import aiohttp
-from yarl import URL
+import msgspec
 
+from gateway.adapters.credentials import TokenSource, add_credential
+from gateway.adapters.http1 import Connection, request_head
 from gateway.domain.call import UpstreamRequest
-from gateway.domain.catalog import Auth, AuthType
 from gateway.errors import UpstreamError, UpstreamTimeout
 
-type TokenSource = Callable[[Auth], Awaitable[str]]
-
 CONNECT_TIMEOUT_S = 10.0
-KEEPALIVE_S = 60.0
-_SKIPPED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-_FIXED = {"accept-encoding": "identity", "user-agent": "azure-ai-gateway"}
+KEEPALIVE_S = 55.0  # less than what load balancers allow, so that they do not close under a request
+MAX_ANSWER_BYTES = 128 * 1024 * 1024
+FIXED_HEADERS = {"accept-encoding": "identity", "user-agent": "azure-ai-gateway"}
 
 
-class AiohttpResponse:
+class Origin(msgspec.Struct, frozen=True):
+    """Where connections of one pool lead."""
+
+    secure: bool
+    host: str
+    port: int
+
+
+class PooledResponse:
     """An upstream answer; see `ports.UpstreamResponse`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, idle_timeout_s: float, body_timeout_s: float) -> None:
-        self._response = response
+    def __init__(self, connection: Connection, pool: list[Connection], deadline_s: float, idle_timeout_s: float) -> None:
+        self._connection: Connection | None = connection
+        self._pool = pool
+        self._deadline_s = deadline_s
         self._idle_timeout_s = idle_timeout_s
-        self._body_timeout_s = body_timeout_s
-        self.status = response.status
-
-    @functools.cached_property
-    def headers(self) -> Mapping[str, str]:
-        """The headers, names in lower case."""
-        return {name.lower(): value for name, value in self._response.headers.items()}
+        self.status = connection.status
+        self.headers: Mapping[str, str] = connection.headers
 
     async def read(self) -> bytes:
         """Read the whole body."""
+        connection = self._open()
+        timer = None
+        if not connection.complete:
+            timer = asyncio.get_running_loop().call_at(self._deadline_s, _expire, connection)
         try:
-            if self._response.content.is_eof():  # it came with the headers: nothing to wait for
-                return await self._response.read()
-            async with asyncio.timeout(self._body_timeout_s):
-                return await self._response.read()
-        except TimeoutError as exc:
-            raise UpstreamTimeout("the backend did not finish its answer in time; retry, or raise x-gateway-timeout-ms") from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise UpstreamError("the backend broke off its answer; retry", code="upstream_interrupted") from exc
+            body = await connection.piece()
+            if not connection.complete or len(body) > MAX_ANSWER_BYTES:
+                body = await _rest(connection, body)
         finally:
+            if timer is not None:
+                timer.cancel()
             self.close()
+        return body
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it arrives; UpstreamTimeout after too long a silence."""
+        connection = self._open()
         loop = asyncio.get_running_loop()
-        heard_s, silent = loop.time(), False
+        heard_s = loop.time()
         timer: asyncio.TimerHandle
 
         def watch() -> None:
             # One timer per stream that looks at the last chunk's time, instead of one armed and cancelled per chunk.
-            nonlocal timer, silent
-            left_s = heard_s + self._idle_timeout_s - loop.time()
-            if left_s <= 0:
-                silent = True
-                self.close()
-            else:
+            nonlocal timer
+            left_s = min(heard_s + self._idle_timeout_s - loop.time(), self._idle_timeout_s)
+            if left_s > 0:
                 timer = loop.call_later(left_s, watch)
+            else:
+                message = f"the backend's stream was silent for {self._idle_timeout_s:g} s"
+                connection.fail(UpstreamTimeout(message, code="upstream_stream_idle"))
 
         timer = loop.call_later(self._idle_timeout_s, watch)
-        content = self._response.content
         try:
-            while data := await content.readany():
-                heard_s = loop.time()
+            while data := await connection.piece():
+                heard_s = math.inf  # while the reader has it: a slow reader is not the backend's silence
                 yield data
-        except (aiohttp.ClientError, OSError) as exc:
-            if silent:
-                raise UpstreamTimeout(
-                    f"the backend's stream was silent for {self._idle_timeout_s:g} s", code="upstream_stream_idle"
-                ) from exc
-            raise UpstreamError("the backend broke off its stream", code="upstream_interrupted") from exc
+                heard_s = loop.time()
         finally:
             timer.cancel()
             self.close()
 
     def close(self) -> None:
-        """Let the connection go: back to the pool if the body was read to its end, aborted otherwise."""
-        self._response.close()
+        """Let the connection go: back to the pool if the body ended properly, aborted otherwise."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if connection.reusable:
+            connection.rest(asyncio.get_running_loop().time())
+            self._pool.append(connection)
+        else:
+            connection.abort()
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            raise UpstreamError("the backend's answer was closed before it was read", code="upstream_interrupted")
+        return self._connection
 
 
-class AiohttpUpstream:
-    """The outbound inference network over one shared session; see `ports.Upstream`.
+class PooledUpstream:
+    """The outbound inference network; see `ports.Upstream`.
 
     Args:
         tokens: Gives the bearer token of a managed identity.
@@ -99,51 +116,95 @@ class AiohttpUpstream:
     def __init__(self, tokens: TokenSource, *, idle_timeout_s: float) -> None:
         self._tokens = tokens
         self._idle_timeout_s = idle_timeout_s
-        self._session: aiohttp.ClientSession | None = None
+        self._pools: defaultdict[Origin, list[Connection]] = defaultdict(list)
+        self._tls: ssl.SSLContext | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
 
-    async def send(self, request: UpstreamRequest, timeout_s: float) -> AiohttpResponse:
+    async def send(self, request: UpstreamRequest, timeout_s: float) -> PooledResponse:
         """Authenticate and send; return when the headers are here."""
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
+        origin, host, target = _split(request.url)
+        headers = {**FIXED_HEADERS, **request.headers}
+        await add_credential(headers, request.backend.auth, self._tokens)
+        head = request_head(request.method, target, host, headers, len(request.body))
+        pool = self._pools[origin]
+        connection = self._idle(pool, loop.time()) or await self._connect(origin, deadline_s)
+        timer = loop.call_at(deadline_s, _expire, connection)
         try:
-            async with asyncio.timeout_at(deadline_s):
-                headers = {**_FIXED, **request.headers}
-                await self._authenticate(request.backend.auth, headers)
-                response = await self._open().request(
-                    request.method, _url(request.url), data=request.body, headers=headers, allow_redirects=False
-                )
-        except TimeoutError as exc:
-            raise UpstreamTimeout(f"the backend did not answer within {timeout_s:.3g} s; retry, or raise x-gateway-timeout-ms") from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise UpstreamError("the backend could not be reached; retry", code="upstream_unreachable") from exc
-        return AiohttpResponse(response, self._idle_timeout_s, max(deadline_s - loop.time(), 0.001))
+            await connection.exchange(head, request.body)
+        except BaseException:
+            connection.abort()
+            raise
+        finally:
+            timer.cancel()
+        return PooledResponse(connection, pool, deadline_s, self._idle_timeout_s)
 
     async def close(self) -> None:
-        """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close all idle connections; those in use end with their answers."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        for pool in self._pools.values():
+            for connection in pool:
+                connection.abort()
+        self._pools.clear()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=30),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-                auto_decompress=False,
-                skip_auto_headers=_SKIPPED,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
+    def _idle(self, pool: list[Connection], now_s: float) -> Connection | None:
+        while pool:
+            connection = pool.pop()  # the one used last: it is the least likely to be closed by now
+            if connection.reusable and now_s - connection.idle_since_s < KEEPALIVE_S:
+                return connection
+            connection.abort()
+        return None
 
-    async def _authenticate(self, auth: Auth, headers: dict[str, str]) -> None:
-        if auth.type is AuthType.API_KEY:
-            headers["api-key"] = auth.key
-        elif auth.type is AuthType.BEARER:
-            headers["authorization"] = f"Bearer {auth.key}"
-        elif auth.type is AuthType.MANAGED_IDENTITY:
-            headers["authorization"] = f"Bearer {await self._tokens(auth)}"
+    async def _connect(self, origin: Origin, deadline_s: float) -> Connection:
+        loop = asyncio.get_running_loop()
+        if origin.secure and self._tls is None:
+            self._tls = await asyncio.to_thread(ssl.create_default_context)  # it reads the system's certificates
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(KEEPALIVE_S, self._sweep)
+        tls = self._tls if origin.secure else None
+        try:
+            async with asyncio.timeout_at(min(loop.time() + CONNECT_TIMEOUT_S, deadline_s)):
+                _, connection = await loop.create_connection(Connection, origin.host, origin.port, ssl=tls)
+        except TimeoutError as exc:
+            raise UpstreamTimeout("the backend could not be reached in time; retry", code="upstream_connect_timeout") from exc
+        except OSError as exc:  # ssl.SSLError is one
+            raise UpstreamError("the backend could not be reached; retry", code="upstream_unreachable") from exc
+        return connection
+
+    def _sweep(self) -> None:
+        """Close what has been idle for too long, so that a burst's connections do not stay for ever."""
+        loop = asyncio.get_running_loop()
+        for pool in self._pools.values():
+            kept = [each for each in pool if each.reusable and loop.time() - each.idle_since_s < KEEPALIVE_S]
+            for connection in set(pool).difference(kept):
+                connection.abort()
+            pool[:] = kept
+        self._sweeping = loop.call_later(KEEPALIVE_S, self._sweep) if any(self._pools.values()) else None
+
+
+def _expire(connection: Connection) -> None:
+    connection.fail(UpstreamTimeout("the backend did not answer in time; retry, or raise x-gateway-timeout-ms"))
+
+
+async def _rest(connection: Connection, body: bytes) -> bytes:
+    pieces = [body]
+    size = len(body)
+    while body:
+        if size > MAX_ANSWER_BYTES:
+            raise UpstreamError(f"the backend's answer is over {MAX_ANSWER_BYTES} bytes", code="upstream_malformed")
+        body = await connection.piece()
+        pieces.append(body)
+        size += len(body)
+    return b"".join(pieces)
 
 
 @functools.lru_cache(maxsize=4096)
-def _url(text: str) -> URL:
-    return URL(text, encoded=True)
+def _split(url: str) -> tuple[Origin, str, str]:
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    origin = Origin(secure=secure, host=parts.hostname or "", port=parts.port or (443 if secure else 80))
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return origin, parts.netloc, target
