@@ -5,6 +5,7 @@ azure-identity is imported by the first call that needs it, never by the app's i
 
 import asyncio
 import importlib
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ class ManagedIdentity:
         self._client_id = client_id
         self._sources: dict[tuple[str, str | None], Callable[[], Awaitable[str]]] = {}
         self._credentials: dict[str | None, AsyncTokenCredential] = {}
+        self._asking: defaultdict[tuple[str, str | None], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def token(self, auth: Auth) -> str:
         """Return a valid access token; UpstreamError where the platform gives none."""
@@ -35,7 +37,9 @@ class ManagedIdentity:
             credential = await self.credential(name[1])
             source = self._sources[name] = (await _identity()).get_bearer_token_provider(credential, auth.scope)
         try:
-            return await source()
+            # One at a time: while the first asks the platform, which throttles a crowd, the others wait for its token.
+            async with self._asking[name]:
+                return await source()
         except AzureError as exc:
             message = "the gateway's managed identity got no token for the backend; check that the identity is assigned"
             raise UpstreamError(message, code="upstream_auth_failed") from exc

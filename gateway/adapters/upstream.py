@@ -18,6 +18,7 @@ import msgspec
 from gateway.adapters.credentials import TokenSource, add_credential
 from gateway.adapters.http1 import Connection, request_head
 from gateway.domain.call import UpstreamRequest
+from gateway.domain.catalog import AuthType
 from gateway.errors import UpstreamError, UpstreamTimeout
 
 CONNECT_TIMEOUT_S = 10.0
@@ -126,7 +127,14 @@ class PooledUpstream:
         deadline_s = loop.time() + timeout_s
         origin, host, target = _split(request.url)
         headers = {**FIXED_HEADERS, **request.headers}
-        await add_credential(headers, request.backend.auth, self._tokens)
+        if request.backend.auth.type is AuthType.MANAGED_IDENTITY:  # the only one that may have to be waited for
+            try:
+                async with asyncio.timeout_at(deadline_s):
+                    await add_credential(headers, request.backend.auth, self._tokens)
+            except TimeoutError as exc:
+                raise UpstreamTimeout("the gateway's identity got no token in time; retry", code="upstream_auth_timeout") from exc
+        else:
+            await add_credential(headers, request.backend.auth, self._tokens)
         head = request_head(request.method, target, host, headers, len(request.body))
         pool = self._pools[origin]
         connection = self._idle(pool, loop.time()) or await self._connect(origin, deadline_s)
