@@ -155,8 +155,7 @@ class SqliteTables:
         encoded = [(write, msgspec.msgpack.encode(write.values)) for write in writes]
         self._refuse_if_closed()
         future: Future[list[str | None]] = Future()
-        upserts = all(write.action is Action.UPSERT for write in writes)
-        apply = _upsert_all if upserts else _apply_all
+        apply = _upsert_all if all(write.action is Action.UPSERT for write in writes) else _apply_all
         self._waiting.append((lambda connection: apply(connection, name, partition, encoded), future))
         self._worker.submit(self._commit_waiting)
         return await asyncio.wrap_future(future)
