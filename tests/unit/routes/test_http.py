@@ -1,0 +1,277 @@
+"""Requests and responses as ASGI sees them, over the whole pipeline with its fakes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
+
+import pytest
+
+from gateway import container
+from gateway.container import Gateway
+from gateway.domain.call import Operation, Surface
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RequestError, UpstreamError
+from gateway.routes import http
+from gateway.routes.http import Request, administer, respond
+from gateway.settings import load_settings
+from tests.fakes.upstream import FOREVER, Reply
+from tests.flow.street import ADMIN_KEY, CHAT, DONE, STREAM, Street, completion, event, failure, streamed, until
+
+SETTINGS = {"AzureWebJobsStorage": "x", "GATEWAY_KEY_PEPPER": "x" * 16}
+
+
+class Exchange:
+    """One request and what was sent back. `leave` makes the client go away."""
+
+    def __init__(self, document: Any = None, *, pieces: list[bytes] | None = None, **headers: str) -> None:
+        self.pieces = pieces if pieces is not None else [json.dumps(CHAT if document is None else document).encode()]
+        self.left = asyncio.Event()
+        self.more = asyncio.Event()
+        self.more.set()
+        self.sent: list[MutableMapping[str, Any]] = []
+        named = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+        self.scope = {
+            "type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"", "headers": named,
+        }  # fmt: skip
+
+    @property
+    def request(self) -> Any:
+        return Request(self.scope, self.receive)
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        if self.pieces:
+            await self.more.wait()
+            piece = self.pieces.pop(0)
+            return {"type": "http.request", "body": piece, "more_body": bool(self.pieces)}
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        self.sent.append(message)
+
+    async def finish(self, response: Any) -> None:
+        await response(self.scope, self.receive, self.send)
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.sent[0]["headers"]}
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message["body"] for message in self.sent[1:])
+
+
+@pytest.fixture
+async def street(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
+    street = Street()
+    parts: Any = dict.fromkeys(Gateway.__struct_fields__)
+    parts |= {"settings": load_settings(SETTINGS), "pipeline": street.pipeline, "clock": street.clock}
+    monkeypatch.setattr(container._worker, "gateway", Gateway(**parts))
+    yield street
+    await street.recorder.close()
+
+
+async def ask(street: Street, exchange: Exchange, **over: Any) -> Exchange:
+    exchange.scope["headers"].append((b"authorization", f"Bearer {await street.key()}".encode()))  # type: ignore[attr-defined]
+    await exchange.finish(await respond(exchange.request, Operation.CHAT, **over))
+    return exchange
+
+
+async def test_an_answer_is_the_upstreams_bytes_with_our_headers(street: Street) -> None:
+    street.upstream.will(reply := completion())
+    exchange = await ask(street, Exchange())
+    assert (exchange.status, exchange.body) == (200, b"".join(reply.steps))
+    headers = exchange.headers
+    assert headers["content-type"] == "application/json"
+    assert headers["content-length"] == str(len(exchange.body))
+    assert headers["x-request-id"] == (await street.record())["request_id"]
+    assert headers["x-gateway-deployment"] == "east"
+
+
+async def test_an_error_has_openais_shape(street: Street) -> None:
+    exchange = await ask(street, Exchange(CHAT | {"model": "gpt-9"}))
+    assert exchange.status == 404
+    error = json.loads(exchange.body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", "model", "model_not_found")
+    assert exchange.headers["x-request-id"].startswith("req_")
+    assert "retry-after" not in exchange.headers
+
+
+@pytest.mark.parametrize(
+    ("upstream", "seconds", "milliseconds"), [({"retry-after-ms": "1500.5"}, "2", "1501"), ({"retry-after": "7"}, "7", "7000")]
+)
+async def test_a_wait_is_told_in_both_forms_and_never_too_short(
+    street: Street, upstream: dict[str, str], seconds: str, milliseconds: str
+) -> None:
+    street.upstream.will(failure(429, **upstream), failure(429, **upstream))
+    exchange = await ask(street, Exchange())
+    assert (exchange.status, exchange.headers["retry-after"], exchange.headers["retry-after-ms"]) == (429, seconds, milliseconds)
+
+
+def test_a_very_short_wait_is_a_whole_second_in_seconds() -> None:
+    error = GatewayError("later", retry_after_s=0.001)
+    assert http._retry_headers(error) == {"retry-after": "1", "retry-after-ms": "1"}
+
+
+async def test_a_path_that_no_route_serves_is_refused_with_its_allow_header(street: Street) -> None:
+    exchange = Exchange()
+    refusal = MethodNotAllowed("not that way", headers={"allow": "POST"})
+    await exchange.finish(await respond(exchange.request, Operation.UNKNOWN, Surface.AZURE, error=refusal))
+    assert (exchange.status, exchange.headers["allow"]) == (405, "POST")
+    assert (await street.record())["surface"] == "azure"
+
+
+@pytest.mark.parametrize(
+    ("sent", "echoed"),
+    [
+        ("abc-123", "abc-123"),
+        ("a\r\nset-cookie: x=y", "aset-cookie: x=y"),
+        ("\x00\x7f", ""),
+        ("\xe9\xff", "\xe9\xff"),
+        ("x" * 500, "x" * 128),
+    ],
+)
+async def test_an_echoed_header_cannot_make_another(street: Street, sent: str, echoed: str) -> None:
+    street.upstream.will(completion())
+    exchange = await ask(street, Exchange(x_ms_client_request_id=sent))
+    assert exchange.headers["x-ms-client-request-id"] == echoed
+    assert "set-cookie" not in exchange.headers
+
+
+def test_no_header_value_can_make_another_or_fail_to_be_sent() -> None:
+    headers = http._headers(b"x", None, {"a": "1\r\nb: 2", "c": "\u4f60\n"})
+    assert headers == [(b"content-type", b"x"), (b"a", b"1b: 2"), (b"c", b"?")]
+
+
+async def test_a_stream_is_sent_piece_by_piece(street: Street) -> None:
+    street.upstream.will(streamed())
+    exchange = await ask(street, Exchange(STREAM))
+    assert exchange.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert exchange.headers["cache-control"] == "no-cache"
+    assert "content-length" not in exchange.headers
+    assert [message["more_body"] for message in exchange.sent[1:]] == [True] * 5 + [False]
+    assert exchange.body.endswith(DONE)
+
+
+async def test_an_error_after_the_first_byte_is_one_event_and_no_done(street: Street) -> None:
+    street.upstream.will(streamed(event("Hel"), UpstreamError("broke off", code="upstream_interrupted")))
+    exchange = await ask(street, Exchange(STREAM))
+    assert exchange.status == 200
+    first, error, end = (message["body"] for message in exchange.sent[1:])
+    assert (first, end) == (event("Hel"), b"")
+    assert json.loads(error.removeprefix(b"data: "))["error"]["code"] == "upstream_interrupted"
+    assert error.endswith(b"\n\n")
+
+
+async def test_a_client_that_leaves_a_stream_ends_it_quietly(street: Street) -> None:
+    street.upstream.will(streamed(event("Hel"), FOREVER))
+    exchange = Exchange(STREAM)
+    asking = asyncio.create_task(ask(street, exchange))
+    await until(lambda: len(exchange.sent) == 2)
+    exchange.left.set()
+    await asking
+    assert street.upstream.responses[0].closed
+    record = await street.record()
+    assert (record["status"], record["error_code"], record["completion_tokens"]) == (499, "client_disconnected", 3)
+
+
+async def test_a_host_that_stops_ends_a_stream_with_its_own_cancellation(street: Street) -> None:
+    street.upstream.will(streamed(event("Hel"), FOREVER))
+    exchange = Exchange(STREAM)
+    asking = asyncio.create_task(ask(street, exchange))
+    await until(lambda: len(exchange.sent) == 2)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert street.upstream.responses[0].closed
+    assert (await street.record())["status"] == 499
+
+
+async def test_a_client_that_leaves_a_plain_call_cancels_it(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "WATCH_AFTER_S", 0.0)
+    street.upstream.will(Reply(wait_s=FOREVER))
+    exchange = Exchange()
+    asking = asyncio.create_task(ask(street, exchange))
+    await street.upstream.asked.wait()
+    exchange.left.set()
+    await asking
+    assert exchange.status == 499
+    assert street.upstream.cancelled == 1
+    assert asking.cancelling() == 0
+    assert (await street.record())["error_code"] == "client_disconnected"
+
+
+async def test_a_client_is_watched_even_if_its_body_took_long(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "WATCH_AFTER_S", 0.001)
+    street.upstream.will(Reply(wait_s=FOREVER))
+    exchange = Exchange()
+    exchange.more.clear()
+    asking = asyncio.create_task(ask(street, exchange))
+    asyncio.get_running_loop().call_later(0.01, exchange.more.set)  # after the first look
+    await street.upstream.asked.wait()
+    exchange.left.set()
+    await asking
+    assert exchange.status == 499
+
+
+async def test_a_cancellation_that_is_not_the_clients_goes_on(street: Street) -> None:
+    street.upstream.will(Reply(wait_s=FOREVER))
+    asking = asyncio.create_task(ask(street, Exchange()))
+    await street.upstream.asked.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def manage(street: Street, exchange: Exchange, fault: Exception | None = None) -> Exchange:
+    async def act(_gateway: Gateway, document: dict[str, Any]) -> Any:
+        if fault is not None:
+            raise fault
+        return {"got": document}
+
+    exchange.scope["headers"].append((b"authorization", f"Bearer {ADMIN_KEY}".encode()))  # type: ignore[attr-defined]
+    await exchange.finish(await administer(exchange.request, 201, act))
+    return exchange
+
+
+async def test_management_answers_json(street: Street) -> None:
+    exchange = await manage(street, Exchange({"id": "x"}))
+    assert (exchange.status, json.loads(exchange.body)) == (201, {"got": {"id": "x"}})
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code", "param"),
+    [
+        (RequestError("wrong", param="id", code="invalid_value"), 400, "invalid_value", "id"),
+        (NotFound("none"), 404, "not_found", None),
+        (RuntimeError("a bug"), 500, "internal_error", None),
+    ],
+)
+async def test_a_management_error_is_a_problem(street: Street, fault: Exception, status: int, code: str, param: str | None) -> None:
+    exchange = await manage(street, Exchange({}), fault)
+    assert exchange.headers["content-type"] == "application/problem+json"
+    problem = json.loads(exchange.body)
+    assert (exchange.status, problem["status"], problem["code"], problem.get("param")) == (status, status, code, param)
+    assert {"type", "title", "detail"} <= set(problem)
+    assert "a bug" not in problem["detail"]
+
+
+@pytest.mark.parametrize("pieces", [[b"["], [b"[]"], [b""]])
+async def test_a_management_body_that_is_no_object_is_a_problem(street: Street, pieces: list[bytes]) -> None:
+    assert (await manage(street, Exchange(pieces=pieces))).status == 400
+
+
+async def test_without_a_usable_configuration_every_call_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(container._worker, "gateway", None)
+    for name in ("GATEWAY_KEY_PEPPER", "AzureWebJobsStorage", "GATEWAY_TABLES", "GATEWAY_BLOBS"):
+        monkeypatch.delenv(name, raising=False)
+    exchange = Exchange()
+    await exchange.finish(await respond(exchange.request, Operation.CHAT))
+    assert (exchange.status, json.loads(exchange.body)["error"]["code"]) == (503, "misconfigured")
+    assert "GATEWAY_KEY_PEPPER" in caplog.text
+    assert "PEPPER" not in exchange.body.decode()
