@@ -16,6 +16,7 @@ GatewayError
 ├── UpstreamError 502           the model's backend failed us
 │   ├── UpstreamThrottled 429   it is over its own limit
 │   ├── UpstreamTimeout 504     no answer within the deadline
+│   ├── UpstreamMisconfigured 502  it does not accept, or know, what our configuration says
 │   ├── UpstreamRejected 4xx    it refused the client's request: its own error is passed on
 │   └── ContentFiltered 400     its content filter refused the prompt
 ├── Unavailable 503             we cannot serve just now; try again
@@ -157,6 +158,12 @@ class UpstreamTimeout(UpstreamError):
     """No answer within the call's deadline."""
 
     status, type, code = 504, "server_error", "upstream_timeout"
+
+
+class UpstreamMisconfigured(UpstreamError):
+    """The backend does not accept our credential, or does not know the deployment: another one may, this one will not."""
+
+    code = "upstream_misconfigured"
 
 
 class UpstreamRejected(UpstreamError):

@@ -13,7 +13,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 
 from gateway.domain.catalog import Auth
-from gateway.errors import UpstreamError
+from gateway.errors import UpstreamMisconfigured
 
 
 class ManagedIdentity:
@@ -30,7 +30,7 @@ class ManagedIdentity:
         self._asking: defaultdict[tuple[str, str | None], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def token(self, auth: Auth) -> str:
-        """Return a valid access token; UpstreamError where the platform gives none."""
+        """Return a valid access token; UpstreamMisconfigured where the platform gives none."""
         name = (auth.scope, auth.client_id or self._client_id)
         source = self._sources.get(name)
         if source is None:
@@ -42,7 +42,7 @@ class ManagedIdentity:
                 return await source()
         except AzureError as exc:
             message = "the gateway's managed identity got no token for the backend; check that the identity is assigned"
-            raise UpstreamError(message, code="upstream_auth_failed") from exc
+            raise UpstreamMisconfigured(message, code="upstream_auth_failed") from exc
 
     async def credential(self, client_id: str | None = None) -> AsyncTokenCredential:
         """Return the credential, for the Azure SDKs; it is closed by `close`."""

@@ -20,7 +20,7 @@ from typing import Any
 
 import httptools
 
-from gateway.errors import UpstreamError
+from gateway.errors import UpstreamError, UpstreamMisconfigured
 
 MAX_HEADER_BYTES = 64 * 1024
 PAUSE_ABOVE_BYTES = 256 * 1024
@@ -235,7 +235,7 @@ def request_head(method: str, target: str, host: str, headers: Mapping[str, str]
     lines.append(f"content-length: {body_bytes}")
     text = "\r\n".join(lines)
     if not text.isascii() or text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or " " in target:
-        raise UpstreamError("the backend's URL or credential holds a character that HTTP forbids", code="upstream_misconfigured")
+        raise UpstreamMisconfigured("the backend's URL or credential holds a character that HTTP forbids")
     return text.encode("ascii") + b"\r\n\r\n"
 
 

@@ -8,8 +8,8 @@ read against the answer's own `date`.
 | --- | --- |
 | 400 with a content filter's code | ContentFiltered |
 | 400, 409, 413, 415, 422 | UpstreamRejected of that status |
-| 401, 403 | UpstreamError `upstream_auth_failed`: our credential, not the client's |
-| 404 | UpstreamError `upstream_deployment_missing` or `upstream_not_found` |
+| 401, 403 | UpstreamMisconfigured `upstream_auth_failed`: our credential, not the client's |
+| 404 | UpstreamMisconfigured `upstream_deployment_missing` or `upstream_not_found` |
 | 408, 504 | UpstreamTimeout |
 | 429 | UpstreamThrottled with the upstream's wait |
 | all else | UpstreamError with the upstream's wait, if it gave one |
@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.errors import ContentFiltered, UpstreamError, UpstreamRejected, UpstreamThrottled, UpstreamTimeout
+from gateway.errors import ContentFiltered, UpstreamError, UpstreamMisconfigured, UpstreamRejected, UpstreamThrottled, UpstreamTimeout
 
 MAX_WAIT_S = 86_400.0
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what msgspec raises on bytes from outside
@@ -52,11 +52,13 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamEr
     if status in (408, 504):
         return UpstreamTimeout("The model's backend did not answer in time.")
     if status in (401, 403):
-        return UpstreamError("The gateway is not authorised at the model's backend; its operator must act.", code="upstream_auth_failed")
+        return UpstreamMisconfigured(
+            "The gateway is not authorised at the model's backend; its operator must act.", code="upstream_auth_failed"
+        )
     if status == 404:
         missing = _text(_error_of(body), "code", _WORD) in _MISSING_CODES
         code = "upstream_deployment_missing" if missing else "upstream_not_found"
-        return UpstreamError("The model's backend does not know what the gateway asked for; its operator must act.", code=code)
+        return UpstreamMisconfigured("The model's backend does not know what the gateway asked for; its operator must act.", code=code)
     if status in _CLIENT_FAULT:
         error = _error_of(body)
         return _filtered(error) if status == 400 and _is_filtered(error) else _rejected(status, error)

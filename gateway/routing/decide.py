@@ -5,7 +5,7 @@ import random
 import msgspec
 
 from gateway.domain.call import Candidate, Plan
-from gateway.errors import GatewayError, UpstreamError, UpstreamThrottled, UpstreamTimeout
+from gateway.errors import GatewayError, UpstreamError, UpstreamMisconfigured, UpstreamThrottled, UpstreamTimeout
 
 BACKOFF_BASE_S = 0.1
 BACKOFF_CEILING_S = 2.0
@@ -32,13 +32,13 @@ def after_failure(error: GatewayError, plan: Plan, remaining: tuple[Candidate, .
         rng: Jitter.
 
     Returns:
-        STOP where another attempt cannot help or none is allowed. A throttled or timed-out deployment is not asked
-        again in this call, a failing one goes to the end of the line; only a second round waits, with full jitter.
+        STOP where another attempt cannot help or none is allowed. A throttled, timed-out or misconfigured deployment is not
+        asked again in this call, a failing one goes to the end of the line; only a second round waits, with full jitter.
     """
     if not isinstance(error, UpstreamError) or not error.retryable or attempts >= plan.max_attempts:
         return STOP
     failed, rest = remaining[0], remaining[1:]
-    if isinstance(error, (UpstreamThrottled, UpstreamTimeout)):
+    if isinstance(error, (UpstreamThrottled, UpstreamTimeout, UpstreamMisconfigured)):
         return Decision(candidates=rest)
     rounds = attempts // max(len(plan.candidates), 1)
     wait_s = rng.uniform(0, min(BACKOFF_BASE_S * 2**rounds, BACKOFF_CEILING_S)) if rounds else 0.0

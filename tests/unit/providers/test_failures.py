@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import ContentFiltered, UpstreamError, UpstreamRejected, UpstreamThrottled, UpstreamTimeout
+from gateway.errors import ContentFiltered, UpstreamError, UpstreamMisconfigured, UpstreamRejected, UpstreamThrottled, UpstreamTimeout
 from gateway.providers.failures import classify, from_stream, retry_after_s
 
 NOW = "Sun, 22 Nov 2026 10:00:00 GMT"
@@ -45,11 +45,11 @@ def test_reads_every_form_of_the_upstreams_wait(headers: dict[str, str], wait: f
 @pytest.mark.parametrize(
     ("status", "body", "kind", "shown", "code"),
     [
-        (401, error_body(code="401", message="wrong key sk-abc"), UpstreamError, 502, "upstream_auth_failed"),
-        (403, HTML, UpstreamError, 502, "upstream_auth_failed"),
-        (404, error_body(code="DeploymentNotFound", message="x"), UpstreamError, 502, "upstream_deployment_missing"),
-        (404, error_body(code="model_not_found", message="x"), UpstreamError, 502, "upstream_deployment_missing"),
-        (404, error_body(code="404", message="Resource not found"), UpstreamError, 502, "upstream_not_found"),
+        (401, error_body(code="401", message="wrong key sk-abc"), UpstreamMisconfigured, 502, "upstream_auth_failed"),
+        (403, HTML, UpstreamMisconfigured, 502, "upstream_auth_failed"),
+        (404, error_body(code="DeploymentNotFound", message="x"), UpstreamMisconfigured, 502, "upstream_deployment_missing"),
+        (404, error_body(code="model_not_found", message="x"), UpstreamMisconfigured, 502, "upstream_deployment_missing"),
+        (404, error_body(code="404", message="Resource not found"), UpstreamMisconfigured, 502, "upstream_not_found"),
         (408, b"", UpstreamTimeout, 504, "upstream_timeout"),
         (504, HTML, UpstreamTimeout, 504, "upstream_timeout"),
         (429, b"\xff\xfe", UpstreamThrottled, 429, "upstream_throttled"),

@@ -11,6 +11,7 @@ from gateway.errors import (
     NoCapacity,
     RequestError,
     UpstreamError,
+    UpstreamMisconfigured,
     UpstreamRejected,
     UpstreamThrottled,
     UpstreamTimeout,
@@ -30,6 +31,7 @@ def decide(error: GatewayError, *remaining: Candidate, attempts: int = 1, max_at
 
 
 BROKEN, THROTTLED, LATE = UpstreamError("broken"), UpstreamThrottled("slow down"), UpstreamTimeout("late")
+UNKNOWN = UpstreamMisconfigured("no such deployment")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,8 @@ BROKEN, THROTTLED, LATE = UpstreamError("broken"), UpstreamThrottled("slow down"
         (THROTTLED, (B, A), {"attempts": 2, "max_attempts": 9}, ("a", False)),
         (LATE, (A, B), {}, ("b", False)),
         (LATE, (A,), {}, ("", False)),
+        (UNKNOWN, (A, B), {}, ("b", False)),
+        (UNKNOWN, (A,), {}, ("", False)),
     ],
 )
 def test_what_follows_a_failure(
