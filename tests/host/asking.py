@@ -200,8 +200,17 @@ def record_of(gateway: Any, **wanted: Any) -> dict[str, Any]:
 
 def memory_mb(gateway: Any) -> float:
     """Return the host's resident memory."""
+    return _memory_mb(gateway, "VmRSS:")
+
+
+def peak_memory_mb(gateway: Any) -> float:
+    """Return the most that the host's resident memory ever was."""
+    return _memory_mb(gateway, "VmHWM:")
+
+
+def _memory_mb(gateway: Any, name: str) -> float:
     status = Path(f"/proc/{gateway.process.pid}/status").read_text(encoding="ascii")
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+    return int(status.split(name)[1].split()[0]) / 1024
 
 
 def kill(gateway: Any) -> None:

@@ -19,6 +19,7 @@ from tests.host.asking import (
     marker,
     memory_mb,
     open_socket,
+    peak_memory_mb,
     post_bytes,
     record_of,
     reply_of,
@@ -100,6 +101,7 @@ BODIES = {
     "depth-bomb-objects": (b'{"a":' * 100_000, None),
     "depth-bomb-inside": (GOOD[:-1] + b',"x":' + nested(100_000) + b"]" * 100_000 + b"}", None),
     "depth-bomb-of-megabytes": (nested(5 * MEGABYTE), None),
+    "endless-string": (b'{"a' + b',\\"' * (5 * MEGABYTE), None),
     "boolean-for-integer": (GOOD[:-1] + b',"n":true}', "n"),
     "model-object": (b'{"model":{},"messages":[]}', "model"),
     "model-of-a-megabyte": (b'{"model":"' + b"m" * MEGABYTE + b'","messages":[{"role":"user","content":"x"}]}', "model"),
@@ -148,6 +150,20 @@ def test_management_is_as_strict(gateway: Any) -> None:
 def test_the_largest_numbers_and_depths_that_are_allowed_pass(gateway: Any) -> None:
     body = GOOD[:-1] + b',"x_n":[9223372036854775807,-9223372036854775808,1e308],"x_d":' + nested(62) + b"]" * 62 + b"}"
     assert post_bytes(gateway, body).status == 200
+
+
+@pytest.mark.parametrize("item", [b"{},", b"[],", b"1,", b'{"a":1},'])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_body_of_millions_of_values_is_refused_before_it_takes_a_gigabyte(gateway: Any, item: bytes, zipped: bool) -> None:
+    body = GOOD[:-1] + b',"x":[' + item * (18 * MEGABYTE // len(item)) + b"0]}"
+    lines = (JSON, "content-encoding: gzip") if zipped else (JSON,)
+    before = peak_memory_mb(gateway)
+    assert check(post_bytes(gateway, gzip.compress(body, 1) if zipped else body, *lines))["code"] == "too_many_values"
+    assert peak_memory_mb(gateway) < before + 150
+
+
+def test_a_long_text_full_of_commas_and_brackets_is_no_value_too_many(gateway: Any) -> None:
+    assert post_bytes(gateway, with_text(b'"' + b'[1,{},\\",' * 400_000 + b'"')).status == 200
 
 
 def test_refuses_25_megabytes_that_are_announced_before_it_reads_them(gateway: Any) -> None:
