@@ -58,12 +58,17 @@ async def build(settings: Settings) -> Gateway:
 
     Raises:
         CatalogUnusable: The catalogue cannot be read or is wrong.
+        SettingsError: A store's location is none.
     """
     clock = SystemClock()
     identity = _Identity(settings.identity_client_id)
     catalog = await load_catalog(settings.catalog, settings.environment)
     tables = await _open_tables(settings.tables, identity)
-    blobs = await _open_blobs(settings.blobs, identity)
+    try:
+        blobs = await _open_blobs(settings.blobs, identity)
+    except SettingsError:
+        await tables.close()  # the next request tries again, with another
+        raise
     pepper = settings.key_pepper.encode()
     directory = Directory(tables, catalog, pepper, clock)
     client = AiohttpUpstream if settings.http_client == "aiohttp" else PooledUpstream
@@ -110,7 +115,10 @@ async def _open_tables(location: str, identity: "_Identity") -> Tables:
 
         return SqliteTables(location.removeprefix("sqlite:///"))
     tables = await asyncio.to_thread(importlib.import_module, "gateway.adapters.tables")  # imports the Azure SDK
-    connected: Tables = tables.connect(location, await identity.credential() if _is_endpoint(location) else None)
+    try:
+        connected: Tables = tables.connect(location, await identity.credential() if _is_endpoint(location) else None)
+    except ValueError as exc:
+        raise SettingsError("GATEWAY_TABLES is no sqlite:/// path, no endpoint and no connection string") from exc
     return connected
 
 
@@ -120,7 +128,10 @@ async def _open_blobs(location: str, identity: "_Identity") -> Blobs:
 
         return FileBlobs(location.removeprefix("file://"))
     blobs = await asyncio.to_thread(importlib.import_module, "gateway.adapters.blobs")  # imports the Azure SDK
-    connected: Blobs = blobs.connect(location, await identity.credential() if _is_endpoint(location) else None)
+    try:
+        connected: Blobs = blobs.connect(location, await identity.credential() if _is_endpoint(location) else None)
+    except ValueError as exc:
+        raise SettingsError("GATEWAY_BLOBS is no file:/// path, no endpoint and no connection string") from exc
     return connected
 
 
