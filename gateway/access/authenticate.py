@@ -85,7 +85,7 @@ class Authenticator:
 
 def presented_key(headers: Mapping[str, str]) -> str:
     """Return the key of `api-key` or `Authorization: Bearer`; AuthenticationError says what to send."""
-    key = headers.get("api-key")
+    key = headers.get("api-key", "").strip()  # blanks around a field's value are not part of it, and not every server cuts them
     if key:
         return key
     scheme, _, key = headers.get("authorization", "").partition(" ")

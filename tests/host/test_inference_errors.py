@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.routes.table import AZURE_ROWS, OPENAI_ROWS, Row
-from tests.host.asking import Reply, ask, chat, chat_body, data_of, marker, post_bytes, subscribe
+from tests.host.asking import Reply, ask, chat, chat_body, data_of, key_of, marker, post_bytes, send_raw, subscribe
 
 ROWS = [*OPENAI_ROWS, *AZURE_ROWS]
 ROUTES = pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
@@ -40,6 +40,12 @@ def test_refuses_an_unknown_key(gateway: Any, row: Row, header: str) -> None:
     key = "gwk_" + "z" * 16 + "_" + "y" * 43
     value = f"Bearer {key}" if header == "authorization" else key
     check(ask(gateway, row.method, path_of(row), b"{}", {header: value}, key=""), 401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("line", ["api-key: {} ", "api-key:\t{}\t", "authorization: bearer  {} ", "api-key: \r\nauthorization: Bearer {}"])
+def test_takes_a_key_with_blanks_around_it(gateway: Any, line: str) -> None:
+    head = f"GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{line.format(key_of(gateway))}\r\n\r\n"
+    assert send_raw(gateway, head.encode(), method="GET").status == 200
 
 
 @ROUTES
