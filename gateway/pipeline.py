@@ -245,8 +245,7 @@ class Pipeline:
 
     async def _attempt(self, flight: _Flight, call: Call, model: Model, deadline_s: float) -> _Opened:
         """Steps 9 and 10: the one loop that talks to backends until one begins to answer."""
-        draft = flight.draft
-        plan = by_priority(model, self._rng)
+        draft, plan = flight.draft, by_priority(model, self._rng)
         remaining = plan.candidates
         error: GatewayError | None = None
         while remaining:

@@ -132,7 +132,7 @@ class PooledUpstream:
                 async with asyncio.timeout_at(deadline_s):
                     await add_credential(headers, request.backend.auth, self._tokens)
             except TimeoutError as exc:
-                raise UpstreamTimeout("the gateway's identity got no token in time; retry", code="upstream_auth_timeout") from exc
+                raise UpstreamTimeout("the gateway's identity got no token in time; retry") from exc
         else:
             await add_credential(headers, request.backend.auth, self._tokens)
         head = request_head(request.method, target, host, headers, len(request.body))
