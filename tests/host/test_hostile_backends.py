@@ -39,10 +39,15 @@ def chunked(*pieces: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
 
 # name → what the backend sends, and the status and code that a plain call must come to
 PLAIN: dict[str, tuple[bytes, int, str]] = {
-    "hangs-up": (b"", 502, "upstream_unreachable"),
-    "no-http": (b"SSH-2.0-OpenSSH_9.6\r\n", 502, "upstream_unreachable"),
-    "half-a-head": (b"HTTP/1.1 200 OK\r\ncontent-ty", 502, "upstream_unreachable"),
-    "huge-head": (answer(WHOLE, "200 OK", "x: " + "y" * 100_000), 502, "upstream_unreachable"),
+    "hangs-up": (b"", 502, "upstream_interrupted"),
+    "no-http": (b"SSH-2.0-OpenSSH_9.6\r\n", 502, "upstream_malformed"),
+    "half-a-head": (b"HTTP/1.1 200 OK\r\ncontent-ty", 502, "upstream_interrupted"),
+    "huge-head": (answer(WHOLE, "200 OK", "x: " + "y" * 1_000_000), 502, "upstream_malformed"),
+    "obsolete-fold": (answer(WHOLE, "200 OK", "x: a\r\n b", "content-length: 3"), 502, "upstream_malformed"),
+    "two-lengths": (answer(WHOLE, "200 OK", "content-length: 3"), 502, "upstream_malformed"),
+    "interim-for-ever": (b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 10_000, 502, "upstream_malformed"),
+    "upgrade": (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nhello", 502, "upstream_malformed"),
+    "followed-by-noise": (answer(WHOLE).replace(b"connection: close\r\n", b"") + SECRET.encode(), 502, "upstream_malformed"),
     "short-body": (answer(WHOLE, length=len(WHOLE) + 9), 502, "upstream_interrupted"),
     "empty": (answer(b""), 502, "upstream_malformed"),
     "no-content": (b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n", 502, "upstream_malformed"),
@@ -54,7 +59,7 @@ PLAIN: dict[str, tuple[bytes, int, str]] = {
     "other-shape": (answer(b'{"choices":{"a":1}}'), 502, "upstream_malformed"),
     "cut-json": (answer(WHOLE[:-10]), 502, "upstream_malformed"),
     "gzip-unasked": (answer(b"\x1f\x8b\x08\x00garbage", "200 OK", "content-encoding: gzip"), 502, "upstream_malformed"),
-    "bad-chunk": (chunked(end=b"zz\r\n"), 502, "upstream_unreachable"),
+    "bad-chunk": (chunked(end=b"zz\r\n"), 502, "upstream_malformed"),
     "redirect": (answer(b"", "302 Found", f"location: http://{SECRET}/"), 502, "upstream_error"),
     "not-modified": (b"HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n", 502, "upstream_error"),
     "teapot": (answer(SECRET.encode(), "418 Teapot"), 502, "upstream_error"),
@@ -69,6 +74,16 @@ PLAIN: dict[str, tuple[bytes, int, str]] = {
     "400-address": (answer(ADDRESS, "400 No"), 400, "upstream_rejected"),
     "400-odd-members": (answer(ODD_MEMBERS, "400 No"), 400, "upstream_rejected"),
 }  # fmt: skip
+# name → what a well-behaved but unusual backend sends
+FINE: dict[str, bytes] = {
+    "plain": answer(WHOLE),
+    "interim": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + answer(WHOLE),
+    "http-1.0": answer(WHOLE).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "no-length": b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + WHOLE,
+    "chunks": chunked(*[bytes([byte]) for byte in WHOLE], end=b"0;x=y\r\nx-trailer: z\r\n\r\n"),
+    "kept-alive": answer(WHOLE).replace(b"connection: close\r\n", b""),
+    "twice": (answer(WHOLE) + answer(WHOLE.replace(b"Hi", SECRET.encode()))).replace(b"connection: close\r\n", b""),
+}
 # name → what the backend sends, the code of the last event (None: it ends well), and how many events come before
 STREAMS: dict[str, tuple[bytes, str | None, int]] = {
     "cut": (events(CHUNK), "upstream_interrupted", 1),
@@ -91,23 +106,30 @@ STREAMS: dict[str, tuple[bytes, str | None, int]] = {
 
 
 class _Backend(socketserver.BaseRequestHandler):
-    """Reads one request, answers what its deployment's name says, and hangs up."""
+    """Answers what a request's deployment says, and hangs up unless the answer leaves the connection open."""
 
     def handle(self) -> None:
+        kept = True
+        with contextlib.suppress(OSError):  # the gateway may have seen enough
+            while kept and (name := self._read()):
+                kind, _, case = name.partition(".")
+                data = FINE[case] if kind == "fine" else (PLAIN if kind == "plain" else STREAMS)[case][0]
+                self.request.sendall(data)
+                kept = kind == "fine" and b"connection: close" not in data
+
+    def _read(self) -> str:
+        """Read a request and return its deployment; empty at the connection's end."""
         seen = b""
         while b"\r\n\r\n" not in seen:
             piece = self.request.recv(65536)
             if not piece:
-                return
+                return ""
             seen += piece
         head, _, body = seen.partition(b"\r\n\r\n")
         missing = int(head.lower().split(b"content-length:")[1].split()[0]) - len(body)
         while missing > 0:
             missing -= len(self.request.recv(65536))
-        name = head.split(b"/deployments/")[1].split(b"/")[0].decode()
-        kind, _, case = name.partition(".")
-        with contextlib.suppress(OSError):  # the gateway may have seen enough
-            self.request.sendall((PLAIN if kind == "plain" else STREAMS)[case][0])
+        return head.split(b"/deployments/")[1].split(b"/")[0].decode()
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -120,7 +142,7 @@ class _Server(socketserver.ThreadingTCPServer):
 def beset(gateway: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A gateway, in the same mode, whose deployments are the cases."""
     folder = tmp_path_factory.mktemp(f"beset-{gateway.mode}")
-    names = [f"plain.{name}" for name in PLAIN] + [f"stream.{name}" for name in STREAMS]
+    names = [f"{kind}.{name}" for kind, cases in (("plain", PLAIN), ("stream", STREAMS), ("fine", FINE)) for name in cases]
     with _Server(("127.0.0.1", 0), _Backend) as server:
         endpoint = f"http://127.0.0.1:{server.server_address[1]}"
         catalog = {
@@ -188,3 +210,10 @@ def test_a_backend_that_is_not_there_is_a_502(beset: Running, stream: bool) -> N
     reply = chat(beset, model="gone", stream=stream)
     assert (reply.status, reply.error["code"]) == (502, "upstream_unreachable")
     assert check(beset, reply)["error_code"] == "upstream_unreachable"
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_an_unusual_answer_is_passed_on_and_nothing_after_it_ever_is(beset: Running, name: str) -> None:
+    for model in (f"fine.{name}", "fine.kept-alive", f"fine.{name}", "fine.kept-alive"):
+        reply = chat(beset, model=model)
+        assert (reply.status, reply.body) == (200, WHOLE)
