@@ -2,11 +2,13 @@
 
 An entry younger than `fresh_s` is served as it is. Up to `stale_s` it is still served, and one background read renews
 it. Beyond that the caller waits for the store. If the store fails, an entry survives for `outage_s`: a store that is
-down must not lock out callers who were good a moment ago, and nobody new is let in. Misses are kept for `fresh_s` too,
-so that a flood of one unknown id asks the store once.
+down must not lock out callers who were good a moment ago, and nobody new is let in. While the last failure is younger than
+`fresh_s` nobody waits for the next one. Misses are kept for `fresh_s` too, so that a flood of one unknown id asks the
+store once, and apart from the values, so that a flood of many unknown ids pushes no caller out.
 """
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
@@ -51,6 +53,8 @@ class Cached[T]:
         self._fresh_s, self._stale_s, self._outage_s = fresh_s, stale_s, outage_s
         self._capacity = capacity
         self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
+        self._misses: OrderedDict[str, _Entry[T]] = OrderedDict()
+        self._failed_s = -math.inf
         self._loading: dict[str, asyncio.Task[T | None]] = {}
 
     async def get(self, name: str) -> T | None:
@@ -59,26 +63,31 @@ class Cached[T]:
         Raises:
             StoreUnavailable: Memory has nothing young enough and the store does not answer.
         """
+        now_s = self._clock.now_s()
         entry = self._entries.get(name)
         if entry is None:
+            missed = self._misses.get(name)
+            if missed is not None and now_s - missed.read_s <= self._fresh_s:
+                return None
             return await asyncio.shield(self._reading(name))
         self._entries.move_to_end(name)
-        age_s = self._clock.now_s() - entry.read_s
+        age_s = now_s - entry.read_s
         if age_s <= self._fresh_s:
             return entry.value
         reading = self._reading(name)
-        if age_s <= self._stale_s and entry.value is not None:
+        if age_s <= self._stale_s or (age_s <= self._outage_s and now_s - self._failed_s <= self._fresh_s):
             return entry.value
         try:
             return await asyncio.shield(reading)
         except StoreUnavailable:
-            if entry.value is None or age_s > self._outage_s:
+            if age_s > self._outage_s:
                 raise
             return entry.value
 
     def forget(self, name: str) -> None:
         """Drop the value, so that the next read asks the store: for the instance that wrote a change."""
         self._entries.pop(name, None)
+        self._misses.pop(name, None)
         self._loading.pop(name, None)
 
     def _reading(self, name: str) -> asyncio.Task[T | None]:
@@ -96,11 +105,20 @@ class Cached[T]:
         try:
             value = await self._load(name)
             if self._loading.get(name) is mine:  # not forgotten in between: then what was read may be the old value
-                self._entries[name] = _Entry(value, asked_s)
-                self._entries.move_to_end(name)
-                while len(self._entries) > self._capacity:
-                    self._entries.popitem(last=False)
+                self._keep(name, _Entry(value, asked_s))
+        except StoreUnavailable:
+            self._failed_s = self._clock.now_s()
+            raise
+        else:
             return value
         finally:
             if self._loading.get(name) is mine:
                 del self._loading[name]
+
+    def _keep(self, name: str, entry: _Entry[T]) -> None:
+        kept, other = (self._misses, self._entries) if entry.value is None else (self._entries, self._misses)
+        other.pop(name, None)
+        kept[name] = entry
+        kept.move_to_end(name)
+        while len(kept) > self._capacity:
+            kept.popitem(last=False)

@@ -192,3 +192,31 @@ async def test_a_failed_background_read_is_no_fault_while_memory_serves(world: W
     assert await world.get() == "1"
     await settle()
     assert world.cached._loading == {}
+
+
+async def test_a_flood_of_unknown_names_pushes_no_known_one_out() -> None:
+    world = World(capacity=2)
+    assert await world.get("a") == "1"
+    for number in range(10):
+        assert await world.get(f"unknown-{number}") is None
+    world.store.asked.clear()
+    assert await world.get("a") == "1"
+    assert world.store.asked == []
+
+
+async def test_during_an_outage_nobody_waits_for_a_store_that_has_just_failed(world: World) -> None:
+    assert await world.get() == "1"
+    world.store.down = True
+    world.clock.advance(10)
+    assert await world.get() == "1"  # waited, and saw the failure
+    world.store.open.clear()  # from now on the store does not even answer
+    world.clock.advance(0.5)
+    assert await asyncio.wait_for(world.get(), 5) == "1"
+    world.store.open.set()
+
+
+async def test_a_name_that_comes_to_be_is_found_once_its_miss_is_no_longer_fresh(world: World) -> None:
+    assert await world.get("new") is None
+    world.store.values["new"] = "1"
+    world.clock.advance(1.1)
+    assert await world.get("new") == "1"
