@@ -5,7 +5,8 @@ default, fast); `worker` calls the same app through Microsoft's worker library (
 Both end in the same routes table and the same `Host`.
 
 Rules: what the app declares and this host cannot serve is refused at the start, never ignored. A handler's exception is
-an empty 500, and a path that no function matches an empty 404, as the Functions host answers them.
+an empty 500, as the Functions host answers it. A path that no function matches is answered 404 by the Functions host with
+an empty body; here OpenAI's error object says so, because whoever sees it is a developer at this machine.
 
 Shape: `Target = async (scope, receive, send)`, an ASGI application per function; `scope["path_params"]` holds the
 route's values.
@@ -112,7 +113,7 @@ class Host:
             return
         found = self.router.match(scope["method"], scope["path"], scope["raw_path"])
         if found is None:
-            await empty(send, 404, uuid.uuid4().hex)
+            await not_found(send, uuid.uuid4().hex)
             return
         target, scope["path_params"] = found
         await target(scope, receive, send)
@@ -138,6 +139,16 @@ async def empty(send: Send, status: int, request_id: str | None = None) -> None:
         headers.append((b"x-request-id", request_id.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def not_found(send: Send, request_id: str) -> None:
+    """Answer for the host itself: no function has this path."""
+    message = "no function of the app serves this path and method"
+    error = {"message": message, "type": "not_found_error", "param": None, "code": "unknown_url"}
+    body = json.dumps({"error": error}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"x-request-id", request_id.encode())]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def direct_target(function: HttpFunction, handler: Callable[..., Any], request_type: Callable[[Scope, Receive], Any]) -> Target:

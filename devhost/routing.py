@@ -170,10 +170,11 @@ class Router[T]:
         Returns:
             What to call and the route's values by name (as spelled in the template), or None: answer 404.
         """
-        targets = self.exact.get(path)
-        if targets is not None and (target := targets.get(method)) is not None:
-            return target, {}
-        if b"%2" in raw_path:
+        if b"%2" not in raw_path:
+            targets = self.exact.get(path)
+            if targets is not None and (target := targets.get(method)) is not None:
+                return target, {}
+        else:
             path = unquote(re.sub("%2f", "%252F", raw_path.decode("latin-1"), flags=re.IGNORECASE))
         segments = path[1:].split("/")
         if segments[-1] == "":

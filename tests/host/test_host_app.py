@@ -51,9 +51,9 @@ def test_gives_the_handler_query_and_body(sample: Any) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("DELETE", "/items/1"), ("POST", "/plain"), ("GET", "//plain")])
-def test_answers_404_without_a_body_where_no_function_fits(sample: Any, method: str, path: str) -> None:
+def test_answers_404_in_openais_shape_where_no_function_fits(sample: Any, method: str, path: str) -> None:
     status, headers, body = ask(sample, method, path)
-    assert (status, body) == (404, b"")
+    assert (status, json.loads(body)["error"]["code"]) == (404, "unknown_url")
     assert headers["x-request-id"]
 
 

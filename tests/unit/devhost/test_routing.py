@@ -63,6 +63,12 @@ def test_keeps_an_encoded_slash_inside_its_segment(router: Router[str]) -> None:
     assert router.match("GET", "/v1/models/a/b c", b"/v1/models/a%2fb%20c") == ("model", {"id": "a%2Fb c"})
 
 
+def test_an_encoded_slash_is_no_slash_of_a_literal_route() -> None:
+    router = Router([(Route("chat", "v1/chat"), "chat"), (Route("rest", "v1/{*path}"), "rest")])
+    assert router.match("POST", "/v1/chat", b"/v1/chat") == ("chat", {})
+    assert router.match("POST", "/v1/chat", b"/v1%2Fchat") is None
+
+
 def test_puts_the_prefix_before_every_route() -> None:
     router = Router([(Route("a", "/a/{x}"), "a"), (Route("root", ""), "root")], "/base/")
     assert router.match("GET", "/base/a/1") == ("a", {"x": "1"})
