@@ -5,8 +5,9 @@ does the gateway needs one thing: POST a body, read a status, headers and a body
 does the parsing; this module is the state around it.
 
 Rules: a connection serves one exchange at a time and goes back to the pool only after a message that ended as its
-framing said. Anything unexpected (data while idle, a second response, a broken frame) ends the connection. What comes
-in is bounded: headers by MAX_HEADER_BYTES, a body that nobody takes by pausing the socket.
+framing said, and a request that has left. Anything unexpected (data while idle, a second response, a broken frame) ends
+the connection; an answer that was complete by then stays good. What comes in is bounded: what is not body (headers,
+interim responses, chunk extensions, trailers) by MAX_HEADER_BYTES, a body that nobody takes by pausing the socket.
 
 State: idle → waiting (for headers) → reading (the body) → idle, or closed from anywhere.
 
@@ -15,6 +16,7 @@ Source: RFC 9112, HTTP/1.1 (read 2026-11-22).
 
 import asyncio
 import enum
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +26,7 @@ from gateway.errors import UpstreamError, UpstreamMisconfigured
 
 MAX_HEADER_BYTES = 64 * 1024
 PAUSE_ABOVE_BYTES = 256 * 1024
+_PRINTABLE = bytes(range(0x20, 0x7F))
 
 
 class State(enum.Enum):
@@ -47,8 +50,8 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
         self._held_bytes = 0
-        self._header_bytes = 0
-        self._paused = self._ends_with_connection = False
+        self._overhead_bytes = 0
+        self._large = self._paused = self._ends_with_connection = False
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._transport: Any = None
@@ -57,15 +60,18 @@ class Connection(asyncio.Protocol):
 
     async def exchange(self, head: bytes, body: bytes) -> None:
         """Send a request and return when its final response's headers are here; raises UpstreamError."""
+        if self.state is not State.IDLE:  # lost since it was made, and nobody will be told again
+            raise _interrupted()
         self.state = State.WAITING
         self.headers = {}
         self.complete = False
         self._pieces = []
-        self._held_bytes = self._header_bytes = 0
-        self._ends_with_connection = False
+        self._held_bytes = self._overhead_bytes = 0
+        self._large = self._ends_with_connection = False
         if len(body) <= PAUSE_ABOVE_BYTES:
             self._transport.write(head + body)
         else:
+            self._large = True
             self._transport.write(head)
             self._transport.write(body)
         while self.state is State.WAITING:
@@ -92,8 +98,8 @@ class Connection(asyncio.Protocol):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def fail(self, error: UpstreamError) -> None:
-        """End the connection; whoever waits for it, or asks it next, gets the error."""
-        if self._error is None:
+        """End the connection; whoever waits for it gets the error, unless the answer is complete."""
+        if self._error is None and not self.complete:
             self._error = error
         self.abort()
 
@@ -106,8 +112,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether the next exchange may use it: the last one ended properly and the other side keeps it open."""
-        return self.state is State.IDLE and not self._transport.is_closing()
+        """Whether the next exchange may use it: the last one ended properly, for everybody, and the other side keeps it open."""
+        return self.state is State.IDLE and self._waiter is None and not self._transport.is_closing()
 
     def rest(self, now_s: float) -> None:
         """Go idle: forget what nobody took, and read on so that the other side's end is seen."""
@@ -127,32 +133,26 @@ class Connection(asyncio.Protocol):
         if self.state is State.IDLE:  # nobody asked: whatever this is, it must not become the next call's answer
             self.abort()
             return
-        if self.state is State.WAITING:
-            self._header_bytes += len(data)
+        self._overhead_bytes += len(data)  # until `on_body` knows better
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.fail(_malformed())
-        except httptools.HttpParserError as exc:
-            if self._error is None:
-                self._error = _malformed()
-                self._error.__cause__ = exc
-            self.abort()
-        if self.state is State.WAITING and self._header_bytes > MAX_HEADER_BYTES:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:  # nobody asked for an upgrade
+            error = _malformed()
+            error.__cause__ = exc
+            self.fail(error)
+        if self._overhead_bytes > MAX_HEADER_BYTES and not self.complete:
             self.fail(_malformed())
 
     def eof_received(self) -> bool:
         """Note that the other side is done, which may be how a body without a length ends."""
-        if self.state is State.READING and self._ends_with_connection:
+        if self.state is State.READING and self._ends_with_connection and _ended_properly(self._transport):
             self.complete = True
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
         if self.state is not State.CLOSED:
-            if self.state is State.READING and self._ends_with_connection and exc is None:
-                self.complete = True
-            elif self.state is not State.IDLE and not self.complete and self._error is None:
+            if self.state is not State.IDLE and not self.complete and self._error is None:
                 self._error = _interrupted()
                 self._error.__cause__ = exc
             self.state = State.CLOSED
@@ -168,17 +168,23 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers, which come after the body began, are dropped."""
         if self.state is State.WAITING:
-            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+            self.headers[name.decode("latin-1").lower()] = value.rstrip().decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """Hand over the headers, unless they are an interim response's."""
         if self.state is not State.WAITING:
             return
         self.status = self._parser.get_status_code()
-        if 100 <= self.status < 200:
+        if not 200 <= self.status < 600:
             self.headers = {}
+            if not 100 <= self.status < 200:
+                self.fail(_malformed())
             return
-        self._ends_with_connection = "content-length" not in self.headers and "transfer-encoding" not in self.headers
+        coding = self.headers.get("transfer-encoding")
+        if coding is not None and coding.lower() != "chunked":  # a compressed one would be handed on as if it were plain
+            self.fail(_malformed())
+            return
+        self._ends_with_connection = coding is None and "content-length" not in self.headers
         self.state = State.READING
         self._wake()
 
@@ -187,6 +193,7 @@ class Connection(asyncio.Protocol):
         if self.state is not State.READING:
             return
         self._pieces.append(data)
+        self._overhead_bytes = 0
         self._held_bytes += len(data)
         if self._held_bytes > PAUSE_ABOVE_BYTES and not self._paused:
             self._paused = True
@@ -198,10 +205,11 @@ class Connection(asyncio.Protocol):
         if self.state is not State.READING:
             return
         self.complete = True
-        self.state = State.IDLE if self._parser.should_keep_alive() else State.CLOSED
-        if self.state is State.CLOSED:
-            self._transport.close()
-        self._wake()
+        if self._parser.should_keep_alive() and not self._transport.get_write_buffer_size() and not (self._large and self.status >= 400):
+            self.state = State.IDLE
+            self._wake()
+        else:  # it will be closed, or did not want the rest of our request; over TLS the buffer's size is not all of it
+            self.abort()
 
     def _resume(self) -> None:
         if self._paused:
@@ -232,11 +240,27 @@ def request_head(method: str, target: str, host: str, headers: Mapping[str, str]
         body_bytes: The body's length.
     """
     lines = [f"{method} {target} HTTP/1.1", f"host: {host}", *[f"{name}: {value}" for name, value in headers.items()]]
-    lines.append(f"content-length: {body_bytes}")
-    text = "\r\n".join(lines)
-    if not text.isascii() or text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or " " in target:
-        raise UpstreamMisconfigured("the backend's URL or credential holds a character that HTTP forbids")
-    return text.encode("ascii") + b"\r\n\r\n"
+    lines.append(f"content-length: {body_bytes}\r\n\r\n")
+    try:
+        head = "\r\n".join(lines).encode("ascii")
+    except UnicodeEncodeError as exc:
+        raise _unsendable() from exc
+    if head.translate(None, _PRINTABLE) != b"\r\n" * (len(lines) + 1) or " " in target:
+        raise _unsendable()
+    return head
+
+
+def _ended_properly(transport: asyncio.BaseTransport) -> bool:
+    """Tell the other side's own end from a cut on the way: over TLS, where both look alike, its farewell has to be there."""
+    tls = transport.get_extra_info("ssl_object")
+    try:
+        return tls is None or tls.read(1) == b""
+    except ssl.SSLError:  # it is still waiting for more
+        return False
+
+
+def _unsendable() -> UpstreamMisconfigured:
+    return UpstreamMisconfigured("the backend's URL or credential holds a character that HTTP forbids")
 
 
 def _interrupted() -> UpstreamError:

@@ -35,10 +35,18 @@ class Origin(msgspec.Struct, frozen=True):
     port: int
 
 
+class Pool:
+    """The idle connections to one origin. Once it is closed, connections that were in use do not come back to it."""
+
+    def __init__(self) -> None:
+        self.idle: list[Connection] = []
+        self.closed = False
+
+
 class PooledResponse:
     """An upstream answer; see `ports.UpstreamResponse`."""
 
-    def __init__(self, connection: Connection, pool: list[Connection], deadline_s: float, idle_timeout_s: float) -> None:
+    def __init__(self, connection: Connection, pool: Pool, deadline_s: float, idle_timeout_s: float) -> None:
         self._connection: Connection | None = connection
         self._pool = pool
         self._deadline_s = deadline_s
@@ -84,6 +92,7 @@ class PooledResponse:
             while data := await connection.piece():
                 heard_s = math.inf  # while the reader has it: a slow reader is not the backend's silence
                 yield data
+                self._open()  # if it was closed meanwhile, the connection may be another call's by now
                 heard_s = loop.time()
         finally:
             timer.cancel()
@@ -94,9 +103,9 @@ class PooledResponse:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if connection.reusable:
+        if connection.reusable and not self._pool.closed:
             connection.rest(asyncio.get_running_loop().time())
-            self._pool.append(connection)
+            self._pool.idle.append(connection)
         else:
             connection.abort()
 
@@ -117,7 +126,7 @@ class PooledUpstream:
     def __init__(self, tokens: TokenSource, *, idle_timeout_s: float) -> None:
         self._tokens = tokens
         self._idle_timeout_s = idle_timeout_s
-        self._pools: defaultdict[Origin, list[Connection]] = defaultdict(list)
+        self._pools: defaultdict[Origin, Pool] = defaultdict(Pool)
         self._tls: ssl.SSLContext | None = None
         self._sweeping: asyncio.TimerHandle | None = None
 
@@ -137,7 +146,7 @@ class PooledUpstream:
             await add_credential(headers, request.backend.auth, self._tokens)
         head = request_head(request.method, target, host, headers, len(request.body))
         pool = self._pools[origin]
-        connection = self._idle(pool, loop.time()) or await self._connect(origin, deadline_s)
+        connection = self._idle(pool.idle, loop.time()) or await self._connect(origin, deadline_s)
         timer = loop.call_at(deadline_s, _expire, connection)
         try:
             await connection.exchange(head, request.body)
@@ -154,13 +163,14 @@ class PooledUpstream:
             self._sweeping.cancel()
             self._sweeping = None
         for pool in self._pools.values():
-            for connection in pool:
+            pool.closed = True
+            for connection in pool.idle:
                 connection.abort()
         self._pools.clear()
 
-    def _idle(self, pool: list[Connection], now_s: float) -> Connection | None:
-        while pool:
-            connection = pool.pop()  # the one used last: it is the least likely to be closed by now
+    def _idle(self, idle: list[Connection], now_s: float) -> Connection | None:
+        while idle:
+            connection = idle.pop()  # the one used last: it is the least likely to be closed by now
             if connection.reusable and now_s - connection.idle_since_s < KEEPALIVE_S:
                 return connection
             connection.abort()
@@ -178,7 +188,7 @@ class PooledUpstream:
                 _, connection = await loop.create_connection(Connection, origin.host, origin.port, ssl=tls)
         except TimeoutError as exc:
             raise UpstreamTimeout("the backend could not be reached in time; retry", code="upstream_connect_timeout") from exc
-        except OSError as exc:  # ssl.SSLError is one
+        except (OSError, ValueError) as exc:  # ssl.SSLError is the one; the other: a name that cannot be one, such as a..b
             raise UpstreamError("the backend could not be reached; retry", code="upstream_unreachable") from exc
         return connection
 
@@ -186,11 +196,11 @@ class PooledUpstream:
         """Close what has been idle for too long, so that a burst's connections do not stay for ever."""
         loop = asyncio.get_running_loop()
         for pool in self._pools.values():
-            kept = [each for each in pool if each.reusable and loop.time() - each.idle_since_s < KEEPALIVE_S]
-            for connection in set(pool).difference(kept):
+            kept = [each for each in pool.idle if each.reusable and loop.time() - each.idle_since_s < KEEPALIVE_S]
+            for connection in set(pool.idle).difference(kept):
                 connection.abort()
-            pool[:] = kept
-        self._sweeping = loop.call_later(KEEPALIVE_S, self._sweep) if any(self._pools.values()) else None
+            pool.idle[:] = kept
+        self._sweeping = loop.call_later(KEEPALIVE_S, self._sweep)  # even if all are in use now: they will come back
 
 
 def _expire(connection: Connection) -> None:

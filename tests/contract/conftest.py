@@ -15,6 +15,7 @@ import pytest
 
 from gateway.adapters.blobs_files import FileBlobs
 from gateway.adapters.tables_sqlite import SqliteTables
+from tests.fakes.tables import FakeTables
 
 AZURITE = pathlib.Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 # The account that every storage emulator has; its key is public.
@@ -67,9 +68,11 @@ def azurite():
         process.stdout.close()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("azure", marks=pytest.mark.azurite)])
+@pytest.fixture(params=["fake", "sqlite", pytest.param("azure", marks=pytest.mark.azurite)])
 async def tables(request, tmp_path):
-    if request.param == "sqlite":
+    if request.param == "fake":  # what other tests rely on has to be true of it, too
+        store = FakeTables()
+    elif request.param == "sqlite":
         store = SqliteTables(str(tmp_path / "made" / "tables.db"))
     else:
         from gateway.adapters import tables as azure

@@ -1,6 +1,8 @@
 """The Tables port in memory, with the service's limits, and faults at a test's word."""
 
 import asyncio
+import datetime as dt
+import enum
 import itertools
 from collections.abc import Mapping, Sequence
 
@@ -15,6 +17,7 @@ from gateway.domain.tables import (
     check_entity,
     check_key,
     check_query,
+    check_table_name,
     check_transaction,
     pack_continuation,
     unpack_continuation,
@@ -34,13 +37,14 @@ class FakeTables:
         self._etags = itertools.count(1)
 
     def rows(self, table: str) -> list[Entity]:
-        return [self.data[key] for key in sorted(self.data) if key[0] == table]
+        return [self.data[key] for key in sorted(self.data) if key[0] == table.lower()]
 
     async def get(self, table: str, partition: str, row: str) -> Entity | None:
-        await self._arrive()
+        check_table_name(table)
         check_key("partition", partition)
         check_key("row", row)
-        return self.data.get((table, partition, row))
+        await self._arrive()
+        return self.data.get((table.lower(), partition, row))
 
     async def insert(self, table: str, partition: str, row: str, values: Mapping[str, Value]) -> str:
         return await self._one(table, partition, Write(Action.INSERT, row, values))
@@ -55,6 +59,7 @@ class FakeTables:
         await self._one(table, partition, Write(Action.DELETE, row, etag=etag))
 
     async def transact(self, table: str, partition: str, writes: Sequence[Write]) -> list[str | None]:
+        check_table_name(table)
         check_transaction(partition, writes)
         await self._arrive()
         self.transactions.append((partition, len(writes)))
@@ -77,8 +82,11 @@ class FakeTables:
         limit: int = 1000,
         continuation: str | None = None,
     ) -> Page:
+        check_table_name(table)
         check_query(limit, partition, partition_from, partition_below, row_from, row_below)
-        after = unpack_continuation(continuation) if continuation else None
+        after = None if continuation is None else tuple(part or "" for part in unpack_continuation(continuation))
+        if partition is not None:  # then it rules, and not the range
+            partition_from = partition_below = None
         await self._arrive()
         found = [
             entity
@@ -104,12 +112,13 @@ class FakeTables:
             raise StoreUnavailable("the table store did not answer; try again")
 
     async def _one(self, table: str, partition: str, write: Write) -> str:
+        check_table_name(table)
         check_entity(partition, write.row, write.values)
         await self._arrive()
         return self._apply(table, partition, write) or ""
 
     def _apply(self, table: str, partition: str, write: Write) -> str | None:
-        key = (table, partition, write.row)
+        key = (table.lower(), partition, write.row)
         found = self.data.get(key)
         if write.action is Action.INSERT and found is not None:
             raise EntityExists(f"the row {write.row!r} exists already")
@@ -119,5 +128,11 @@ class FakeTables:
             del self.data[key]
             return None
         etag = str(next(self._etags))
-        self.data[key] = Entity(partition, write.row, dict(write.values), etag)
+        values = {name: _stored(value) for name, value in write.values.items()}
+        self.data[key] = Entity(partition, write.row, values, etag)
         return etag
+
+
+def _stored(value: Value) -> Value:
+    plain = value.value if isinstance(value, enum.Enum) else value
+    return plain.astimezone(dt.UTC) if isinstance(plain, dt.datetime) else plain
