@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ class Loopback:
 
 
 @contextlib.asynccontextmanager
-async def loopback() -> AsyncIterator[Loopback]:
+async def loopback(host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[Loopback]:
     server = Loopback()
     handlers: set[asyncio.Task[None]] = set()
 
@@ -81,8 +82,9 @@ async def loopback() -> AsyncIterator[Loopback]:
         task.add_done_callback(handlers.discard)
         await server.serve(reader, writer)
 
-    listening = await asyncio.start_server(tracked, "127.0.0.1", 0)
-    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    listening = await asyncio.start_server(tracked, host, 0, ssl=tls)
+    shown = f"[{host}]" if ":" in host else host
+    server.url = f"{'https' if tls else 'http'}://{shown}:{listening.sockets[0].getsockname()[1]}"
     try:
         yield server
     finally:
