@@ -7,6 +7,7 @@ duplicate keys, of which YAML would silently keep the last.
 import asyncio
 import pathlib
 import re
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,19 +26,20 @@ class CatalogUnusable(Exception):
     """The catalogue could not be read or is wrong; the message says where (file, line) and what."""
 
 
-async def load_catalog(location: str, environment: Mapping[str, str]) -> Catalog:
+async def load_catalog(location: str, environment: Mapping[str, str], tls: ssl.SSLContext | None = None) -> Catalog:
     """Read, parse and validate the catalogue.
 
     Args:
         location: A path, or an https URL (such as a blob's with a SAS).
         environment: Fills `${env:NAME}`.
+        tls: Whom to trust when fetching, if not those whom the system trusts.
 
     Raises:
         CatalogUnusable: With the file and, where one can be named, the line.
     """
     shown = location.partition("?")[0]  # a query may be a signature
     if location.startswith(("https://", "http://")):
-        text = await _fetch(location, shown)
+        text = await _fetch(location, shown, tls)
     else:
         try:
             text = await asyncio.to_thread(pathlib.Path(location).read_text, "utf-8")
@@ -70,12 +72,15 @@ def _unreadable(name: str, exc: Exception) -> CatalogUnusable:
     return CatalogUnusable(f"{name}: this is not YAML that can be read: {exc}")
 
 
-async def _fetch(location: str, shown: str) -> str:
+async def _fetch(location: str, shown: str, tls: ssl.SSLContext | None) -> str:
     if location.startswith("http://"):
         raise CatalogUnusable(f"{shown}: the catalogue is fetched over https:// only")
     timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(location, allow_redirects=False) as response:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(location, allow_redirects=False, ssl=tls or True) as response,
+        ):
             if response.status != 200:
                 raise CatalogUnusable(f"{shown}: the catalogue cannot be fetched: the server answered {response.status}")
             data = bytearray()
@@ -83,7 +88,7 @@ async def _fetch(location: str, shown: str) -> str:
                 data += piece
                 if len(data) > MAX_BYTES:
                     break
-    except (aiohttp.ClientError, TimeoutError) as exc:
+    except (aiohttp.ClientError, TimeoutError, ValueError) as exc:  # ValueError: a host that cannot be one, such as a..b
         raise CatalogUnusable(f"{shown}: the catalogue cannot be fetched: {type(exc).__name__}") from exc
     if len(data) > MAX_BYTES:
         raise CatalogUnusable(f"{shown}: the catalogue is over {MAX_BYTES} bytes")
