@@ -3,6 +3,7 @@
 A setting that the caller has set is left alone. Secrets are files that only their owner reads.
 """
 
+import contextlib
 import os
 import secrets
 import tempfile
@@ -44,12 +45,14 @@ def write_private(path: Path, text: str) -> None:
 
 
 def kept_secret(path: Path, prefix: str = "") -> str:
-    """Read a secret, or make it if it does not exist yet."""
-    if path.exists():
-        return path.read_text(encoding="utf-8").strip()
-    secret = prefix + secrets.token_urlsafe(32)
-    write_private(path, secret + "\n")
-    return secret
+    """Read a secret, or make it if it does not exist yet; of several hosts that start at once the first one's counts."""
+    if not path.exists():
+        made = path.with_name(f".{path.name}.{os.getpid()}.new")
+        write_private(made, prefix + secrets.token_urlsafe(32) + "\n")
+        with contextlib.suppress(FileExistsError):
+            os.link(made, path)
+        made.unlink()
+    return path.read_text(encoding="utf-8").strip()
 
 
 def apply_settings(data: Path, catalog: Path | None, simulator_url: str | None) -> None:

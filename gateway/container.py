@@ -30,11 +30,14 @@ from gateway.metering.records import Recorder
 from gateway.metering.reports import Reports
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
-from gateway.ports import Blobs, Clock, Tables
+from gateway.ports import Blobs, Tables
 from gateway.providers.registry import provider_for
 from gateway.settings import Settings, SettingsError, load_settings
+from gateway.settlement import Settlement
 
 log = logging.getLogger(__name__)
+
+clock = SystemClock()
 
 PROBE_TIMEOUT_S = 5.0
 COLLECTOR_THRESHOLDS = (20_000, 20, 50)
@@ -49,7 +52,6 @@ class Gateway(msgspec.Struct, frozen=True):
     reports: Reports
     tables: Tables
     blobs: Blobs
-    clock: Clock
     close: Callable[[], Awaitable[None]]
 
 
@@ -60,7 +62,6 @@ async def build(settings: Settings) -> Gateway:
         CatalogUnusable: The catalogue cannot be read or is wrong.
         SettingsError: A store's location is none.
     """
-    clock = SystemClock()
     identity = _Identity(settings.identity_client_id)
     catalog = await load_catalog(settings.catalog, settings.environment)
     tables = await _open_tables(settings.tables, identity)
@@ -76,15 +77,16 @@ async def build(settings: Settings) -> Gateway:
     counter = TokenCounter()
     counter.start_loading()
     recorder = Recorder(tables, clock)
+    limiter = Limiter(clock)
     pipeline = Pipeline(
         catalog=catalog,
         authenticator=Authenticator(Cached(directory.key_record, clock), pepper, settings.admin_key),
         products=Cached(directory.product, clock),
-        limiter=Limiter(clock),
+        limiter=limiter,
         providers=provider_for,
         upstream=upstream,
         counter=counter,
-        recorder=recorder,
+        settlement=Settlement(limiter, counter, recorder, clock),
         clock=clock,
         request_timeout_s=settings.request_timeout_s,
         rng=random.Random(),  # noqa: S311 - spreads load, hides nothing
@@ -104,7 +106,6 @@ async def build(settings: Settings) -> Gateway:
         reports=Reports(tables, recorder, clock),
         tables=tables,
         blobs=blobs,
-        clock=clock,
         close=close,
     )
 

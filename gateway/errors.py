@@ -21,6 +21,7 @@ GatewayError
 │   └── ContentFiltered 400     its content filter refused the prompt
 ├── Unavailable 503             we cannot serve just now; try again
 │   ├── NoCapacity 503          no deployment can take the call
+│   ├── Stopping 503            the host stops before the call is done
 │   └── StoreUnavailable 503    Table Storage did not answer
 └── ClientDisconnected 499      nobody is left to answer; exists for the usage record only
 
@@ -195,6 +196,15 @@ class NoCapacity(Unavailable):
     """No deployment of the pool can take the call."""
 
     code = "no_capacity"
+
+
+class Stopping(Unavailable):
+    """The host stops, and the call did not end in the time it was given."""
+
+    code = "stopping"
+
+    def __init__(self) -> None:
+        super().__init__("the gateway is being stopped; send the request again")
 
 
 class StoreUnavailable(Unavailable):

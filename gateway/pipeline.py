@@ -17,6 +17,7 @@ Order rule: cheap before dear, free before paid, refusal before spending. Every 
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -26,23 +27,35 @@ import msgspec
 from gateway.access.authenticate import Authenticator
 from gateway.access.authorize import authorize, find_model
 from gateway.access.cached import Cached
-from gateway.access.limits import NOTHING_RESERVED, Limiter, Reservation
+from gateway.access.limits import Limiter, Reservation
 from gateway.domain import models_list
 from gateway.domain.access import Principal, Product
 from gateway.domain.call import Answer, Call, Candidate, Completion, Inbound, Operation, Usage
-from gateway.domain.catalog import Catalog, Model, Price, Protocol, allows
+from gateway.domain.catalog import Catalog, Model, Protocol, allows
 from gateway.domain.chat import read_chat
 from gateway.domain.deadline import read_timeout_s
 from gateway.domain.embeddings import read_embeddings
 from gateway.domain.trace import Trace, continue_trace
-from gateway.errors import ClientDisconnected, GatewayError, ModelNotFound, NoCapacity, UpstreamError, UpstreamTimeout
+from gateway.errors import (
+    ContentFiltered,
+    GatewayError,
+    ModelNotFound,
+    NoCapacity,
+    UpstreamError,
+    UpstreamRejected,
+    UpstreamThrottled,
+    UpstreamTimeout,
+)
 from gateway.metering.pricing import cost_micro_usd
-from gateway.metering.records import Draft, Recorder, finish
+from gateway.metering.records import Draft
 from gateway.metering.tokens import EXACT_UP_TO, EXACT_UP_TO_IN_THREAD, TokenCounter
 from gateway.ports import Clock, Provider, Upstream, UpstreamResponse
 from gateway.relay import Noting, Relay
 from gateway.routing.decide import after_failure
 from gateway.routing.strategies import by_priority
+from gateway.settlement import Flight, Settlement
+
+log = logging.getLogger(__name__)
 
 type ReceiveBody = Callable[[], Awaitable[bytes]]
 
@@ -50,6 +63,9 @@ type ReceiveBody = Callable[[], Awaitable[bytes]]
 DEFAULT_OUTPUT_TOKENS = 512
 # Above this a body is parsed in a thread: it would hold up the other calls for milliseconds.
 LARGE_BODY_BYTES = 256 * 1024
+
+# Failures that are no news to an operator: the client's request, or a backend's own limit.
+_NOT_THE_OPERATORS = (UpstreamRejected, ContentFiltered, UpstreamThrottled)
 
 _READERS = {Operation.CHAT: read_chat, Operation.EMBEDDINGS: read_embeddings}
 
@@ -65,21 +81,6 @@ class _Opened(msgspec.Struct, frozen=True):
     first: bytes = b""
 
 
-class _Flight:
-    """What step 12 needs of one call under way, and whether a stream has taken over the duty to settle."""
-
-    __slots__ = ("call", "draft", "handed_over", "price", "reservation", "text", "usage")
-
-    def __init__(self, draft: Draft) -> None:
-        self.draft = draft
-        self.call: Call | None = None  # set once a backend may have worked for it
-        self.reservation = NOTHING_RESERVED
-        self.price: Price | None = None
-        self.usage: Usage | None = None
-        self.text = ""
-        self.handed_over = False
-
-
 class Pipeline:
     """The street. Every dependency is a value or a port; `container.py` builds it, tests build it from fakes.
 
@@ -87,11 +88,11 @@ class Pipeline:
         catalog: What can serve.
         authenticator: Step 2.
         products: Products by id, for steps 4 and 5.
-        limiter: Steps 6 and 12.
+        limiter: Step 6.
         providers: The provider of a wire protocol.
         upstream: Step 10's network.
-        counter: Token counts where the provider gives none, or has not yet.
-        recorder: Step 12's store.
+        counter: Token counts before the provider's own.
+        settlement: Step 12.
         clock: The time.
         request_timeout_s: How long an answer may take to begin.
         rng: Chance in routing.
@@ -107,7 +108,7 @@ class Pipeline:
         providers: Callable[[Protocol], Provider],
         upstream: Upstream,
         counter: TokenCounter,
-        recorder: Recorder,
+        settlement: Settlement,
         clock: Clock,
         request_timeout_s: float,
         rng: random.Random,
@@ -119,7 +120,7 @@ class Pipeline:
         self._providers = providers
         self._upstream = upstream
         self._counter = counter
-        self._recorder = recorder
+        self._settlement = settlement
         self._clock = clock
         self._request_timeout_s = request_timeout_s
         self._rng = rng
@@ -137,7 +138,7 @@ class Pipeline:
         draft = Draft(inbound)
         trace = continue_trace(inbound.headers.get("traceparent"))
         draft.trace_id = trace.trace_id
-        flight = _Flight(draft)
+        flight = Flight(draft)
         try:
             with Noting(draft):
                 principal = draft.principal = await self._authenticator.authenticate(inbound.headers)
@@ -155,13 +156,13 @@ class Pipeline:
                 return self._answer(flight, call, opened)
         finally:
             if not flight.handed_over:
-                self._settle(flight)
+                self._settlement.settle(flight)
 
     async def refuse(self, inbound: Inbound, error: GatewayError) -> Answer:
         """Record a request that no route serves, and raise its error."""
-        flight = _Flight(Draft(inbound))
+        flight = Flight(Draft(inbound))
         flight.draft.fail(error)
-        self._settle(flight)
+        self._settlement.settle(flight)
         raise error
 
     async def administer(self, inbound: Inbound, act: Callable[[Principal], Awaitable[Answer]]) -> Answer:
@@ -174,9 +175,9 @@ class Pipeline:
                 draft.status = answer.status
                 return answer
         finally:
-            self._settle(_Flight(draft))
+            self._settlement.settle(Flight(draft))
 
-    def _answer(self, flight: _Flight, call: Call, opened: _Opened) -> Answer:
+    def _answer(self, flight: Flight, call: Call, opened: _Opened) -> Answer:
         """Step 11: hand the stream over, with the duty to settle; or decode the whole answer."""
         draft = flight.draft
         headers = {**_served_by(draft), **flight.reservation.headers}
@@ -190,27 +191,15 @@ class Pipeline:
         completion = opened.completion
         draft.first_token_s = draft.last_byte_s = self._clock.now_s()
         draft.finish_reason = completion.finish_reason
-        flight.usage = completion.usage or self._estimate(call, completion.text)
+        flight.usage = completion.usage or self._settlement.estimate(call, completion.text)
         if (cost := cost_micro_usd(flight.usage, flight.price)) is not None:
             headers["x-gateway-cost-usd"] = f"{cost / 1_000_000:.6f}"
         return Answer(headers=headers, body=completion.body)
 
-    def _end_stream(self, flight: _Flight, usage: Usage | None, text: str) -> None:
+    def _end_stream(self, flight: Flight, usage: Usage | None, text: str) -> None:
         flight.usage = usage
         flight.text = text
-        self._settle(flight)
-
-    def _settle(self, flight: _Flight) -> None:
-        """Step 12. Synchronous, so that neither a cancellation nor a slow store can come between."""
-        draft, usage = flight.draft, flight.usage
-        if usage is None and flight.call is not None and (flight.handed_over or draft.status == ClientDisconnected.status):
-            # The provider's numbers never came, but its work was asked for: an estimate, and flagged as one.
-            usage = self._estimate(flight.call, flight.text)
-        if usage is not None:
-            draft.usage = usage
-            draft.cost_micro_usd = cost_micro_usd(usage, flight.price)
-        self._limiter.settle(flight.reservation, draft.usage.total_tokens)
-        self._recorder.add(finish(draft, self._clock.now_s(), self._clock.utc()))
+        self._settlement.settle(flight)
 
     async def _list_models(self, inbound: Inbound, principal: Principal) -> Answer:
         product = await self._products.get(principal.product)
@@ -243,19 +232,24 @@ class Pipeline:
         draft.admitted_s = self._clock.now_s()
         return reservation
 
-    async def _attempt(self, flight: _Flight, call: Call, model: Model, deadline_s: float) -> _Opened:
+    async def _attempt(self, flight: Flight, call: Call, model: Model, deadline_s: float) -> _Opened:
         """Steps 9 and 10: the one loop that talks to backends until one begins to answer."""
         draft, plan = flight.draft, by_priority(model, self._rng)
-        remaining = plan.candidates
+        remaining, inbound_id = plan.candidates, draft.inbound.request_id
         error: GatewayError | None = None
         while remaining:
             started_s = self._clock.now_s()
             draft.attempts += 1
             deployment = remaining[0].deployment
-            draft.deployment, draft.backend, flight.price = deployment.id, deployment.backend.id, deployment.price
+            draft.deployment, draft.backend = deployment.id, deployment.backend.id
+            doubted_before = flight.in_doubt
+            flight.sent(deployment.price)
             try:
                 return await self._open(call, remaining[0], max(deadline_s - started_s, 0.001))
             except GatewayError as exc:
+                flight.failed(exc, doubted_before=doubted_before)
+                if isinstance(exc, UpstreamError) and not isinstance(exc, _NOT_THE_OPERATORS):
+                    log.warning("call %s: deployment %s of backend %s: %s", inbound_id, deployment.id, deployment.backend.id, exc.code)
                 error = exc
             finally:
                 draft.upstream_wait_s += self._clock.now_s() - started_s
@@ -289,11 +283,6 @@ class Pipeline:
         if not first:
             raise UpstreamError("the backend's stream ended before it began; retry", code="upstream_interrupted")
         return _Opened(response, provider, candidate, None, chunks, first)
-
-    def _estimate(self, call: Call, text: str) -> Usage:
-        """Count what the provider did not report; the record says that it is an estimate."""
-        completion = self._counter.count_text(call.model, text).tokens if text else 0
-        return Usage(prompt_tokens=self._counter.count_prompt(call).tokens, completion_tokens=completion, estimated=True)
 
 
 def _served_by(draft: Draft) -> dict[str, str]:

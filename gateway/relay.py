@@ -11,8 +11,8 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
 
-from gateway.domain.call import StreamEvent, Usage
-from gateway.errors import ClientDisconnected, GatewayError
+from gateway.domain.call import CLIENT_GONE, StreamEvent, Usage
+from gateway.errors import ClientDisconnected, GatewayError, Stopping
 from gateway.metering.records import Draft
 from gateway.ports import Clock, StreamDecoder, UpstreamResponse
 
@@ -40,8 +40,10 @@ class Noting:
             return
         if isinstance(exc, GatewayError):
             self._draft.fail(exc)
+        elif isinstance(exc, asyncio.CancelledError) and CLIENT_GONE not in exc.args:
+            self._draft.fail(Stopping())
         elif isinstance(exc, (asyncio.CancelledError, GeneratorExit)):
-            self._draft.fail(ClientDisconnected("the client went away"))
+            self._draft.fail(ClientDisconnected(CLIENT_GONE))
         elif isinstance(exc, Exception):
             log.error("call %s failed inside the gateway", self._draft.inbound.request_id, exc_info=exc)
             failure = GatewayError("the gateway failed inside; the operator finds the details in its log under x-request-id")
@@ -93,11 +95,17 @@ class Relay:
             self._bytes = self._relay()
         return self._bytes
 
-    async def aclose(self) -> None:
-        """End it, wherever it stands."""
-        if self._bytes is not None:
-            await self._bytes.aclose()
-        self._end()
+    async def aclose(self, error: GatewayError | None = None) -> None:
+        """End it, wherever it stands. After a complete answer the upstream may end properly too: the client has its own end."""
+        if error is not None and not self._done:
+            self._draft.fail(error)
+        try:
+            if self._bytes is not None:
+                await self._bytes.aclose()
+            if self._done and not self._ended:
+                await self._drain()
+        finally:
+            self._end()
 
     def __del__(self) -> None:
         """Settle a stream that nobody ever began to read."""
@@ -124,10 +132,11 @@ class Relay:
                     raise self._error
             # The answer is complete: a client that hangs up on the last piece has not missed anything.
             yield piece
-            self._settle()
-            await self._drain()
         finally:
-            self._end()
+            if self._done:
+                self._settle()
+            else:
+                self._end()
 
     def _absorb(self, events: list[StreamEvent]) -> bytes:
         """Take what the record needs from the events and return the client's bytes."""
@@ -172,7 +181,7 @@ class Relay:
         now_s = self._clock.now_s()
         if not self._done:
             # Not done and not failed: it was closed, or dropped, before it was read to its end.
-            self._draft.fail(self._error or ClientDisconnected("the client went away"))
+            self._draft.fail(self._error or ClientDisconnected(CLIENT_GONE))
             self._draft.last_byte_s = now_s
         if self._draft.first_token_s is None:
             self._draft.upstream_wait_s += now_s - self._opened_s  # it was waited for to the end, and never came

@@ -93,6 +93,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for name, location in (("GATEWAY_TABLES", tables), ("GATEWAY_BLOBS", blobs)):
         if not location:
             faults.append(f"{name} is not set, and neither is AzureWebJobsStorage, its default")
+    if tables.startswith("sqlite:") and not tables.removeprefix("sqlite:///"):
+        faults.append("GATEWAY_TABLES must name a file after sqlite:///")
+    if blobs.startswith("file:") and not blobs.startswith("file:///"):
+        faults.append("GATEWAY_BLOBS must name an absolute folder, such as file:///var/gateway")
     for name, needed in (("GATEWAY_KEY_PEPPER", True), ("GATEWAY_ADMIN_KEY", False)):
         secret = env.get(name, "")
         if (secret or needed) and len(secret) < MIN_SECRET_CHARACTERS:

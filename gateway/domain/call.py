@@ -156,6 +156,10 @@ class Plan(msgspec.Struct, frozen=True):
     max_attempts: int
 
 
+# The message of the cancellation that a client's disconnect causes; any other cancellation is the host's, which is stopping.
+CLIENT_GONE = "the client went away"
+
+
 class ByteStream(Protocol):
     """A streamed answer. Iterating raises GatewayError where the stream breaks; `aclose` must always be called."""
 
@@ -163,8 +167,12 @@ class ByteStream(Protocol):
         """Iterate over whole server-sent events, each piece as soon as it is there."""
         ...
 
-    async def aclose(self) -> None:
-        """End it: closes the upstream and settles the call, if iterating to the end has not done so already."""
+    async def aclose(self, error: GatewayError | None = None) -> None:
+        """End it: closes the upstream and settles the call, if iterating to the end has not done so already.
+
+        Args:
+            error: Why it ends before its end; by default because the client went away.
+        """
         ...
 
 

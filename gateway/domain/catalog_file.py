@@ -5,6 +5,7 @@ cannot be a limit that silently does not hold. Every fault is a `CatalogError` w
 (`$.backends[0].endpoint`), which the adapter turns into a line number.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -19,6 +20,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 SKUS = frozenset({"standard", "global-standard", "data-zone", "provisioned", "batch", "self-hosted"})
 _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}\Z")
+_NAME_RULE = "letters, digits and . _ : - only (a model's may have /), a letter or digit first, at most 128"
 
 
 class CatalogError(Exception):
@@ -139,8 +142,18 @@ def build_catalog(document: Any, environment: Mapping[str, str]) -> Catalog:
     Raises:
         CatalogError: The first fault.
     """
+    used: dict[str, str] = {}
+    try:
+        return _build(document, environment, used)
+    except CatalogError as exc:
+        # Any of them may be a secret in the wrong place, and the message is for a log.
+        hidden = functools.reduce(lambda text, pair: text.replace(pair[1], f"${{env:{pair[0]}}}"), used.items(), exc.message)
+        raise CatalogError(exc.path, hidden) from None
+
+
+def _build(document: Any, environment: Mapping[str, str], used: dict[str, str]) -> Catalog:
     _refuse_inline_secrets(document)
-    resolved = _interpolate(document, environment, "$")
+    resolved = _interpolate(document, environment, "$", used)
     try:
         file = msgspec.convert(resolved, File)
     except msgspec.ValidationError as exc:
@@ -166,19 +179,20 @@ def _refuse_inline_secrets(document: Any) -> None:
             raise CatalogError(f"$.backends[{index}].auth.key", f"a secret must not stand in the catalogue; {hint}")
 
 
-def _interpolate(value: Any, environment: Mapping[str, str], path: str) -> Any:
+def _interpolate(value: Any, environment: Mapping[str, str], path: str, used: dict[str, str]) -> Any:
     if isinstance(value, str):
 
         def resolve(match: re.Match[str]) -> str:
             if not environment.get(match[1]):
                 raise CatalogError(path, f"the setting {match[1]} is not set, and ${{env:{match[1]}}} needs it")
+            used[match[1]] = environment[match[1]]
             return environment[match[1]]
 
         return _REFERENCE.sub(resolve, value)
     if isinstance(value, dict):
-        return {name: _interpolate(item, environment, f"{path}.{name}") for name, item in value.items()}
+        return {name: _interpolate(item, environment, f"{path}.{name}", used) for name, item in value.items()}
     if isinstance(value, list):
-        return [_interpolate(item, environment, f"{path}[{index}]") for index, item in enumerate(value)]
+        return [_interpolate(item, environment, f"{path}[{index}]", used) for index, item in enumerate(value)]
     return value
 
 
@@ -187,8 +201,8 @@ def _index[E, T](section: str, entries: Sequence[E], build: Callable[[E, str], T
     for index, entry in enumerate(entries):
         path = f"$.{section}[{index}]"
         name: str = entry.id  # type: ignore[attr-defined]  # every entry has one
-        if not _ID.match(name):
-            raise CatalogError(f"{path}.id", f"{name!r} is no id: letters, digits and . _ : - only, at most 128")
+        if not (_MODEL_NAME if section == "models" else _ID).match(name):
+            raise CatalogError(f"{path}.id", f"{name!r} is no id: {_NAME_RULE}")
         if name in found:
             raise CatalogError(f"{path}.id", f"{name!r} is there twice")
         found[name] = build(entry, path)
@@ -269,6 +283,8 @@ def _refuse_shared_names(models: tuple[Model, ...]) -> None:
     owners: dict[str, str] = {}
     for index, model in enumerate(models):
         for name in (model.id, *model.aliases):
+            if not _MODEL_NAME.match(name):
+                raise CatalogError(f"$.models[{index}].aliases", f"{name!r} is no name: {_NAME_RULE}")
             if name in owners:
                 raise CatalogError(f"$.models[{index}]", f"the name {name!r} is taken by the model {owners[name]!r}")
             owners[name] = model.id

@@ -4,19 +4,22 @@ A scan over the hours asked for, newest bound excluded: right for days, slow for
 """
 
 import datetime
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from gateway.domain.call import Operation
 from gateway.domain.tables import Value
-from gateway.errors import RequestError
+from gateway.errors import NotFound, RequestError
 from gateway.metering.records import USAGE, Recorder, hour_of
 from gateway.ports import Clock, Tables
 
 GROUPS = ("tenant", "product", "subscription", "user", "model", "deployment", "operation", "status", "error_code")
 DEFAULT_SPAN = datetime.timedelta(hours=24)
 _FIRST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+# A UUIDv7 begins with 48 bits of milliseconds; the year 2100 bounds what a made-up one can ask for.
+_REQUEST_ID = re.compile(r"req_(0[0-3][0-9a-f]{10})7[0-9a-f]{19}\Z")
 _SUMS = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
@@ -65,6 +68,38 @@ class Reports:
                 break
         data = [_row(group_by, name, sums) for name, sums in sorted(rows.items())]
         return {"object": "list", "group_by": group_by, "from": start.isoformat(), "to": below.isoformat(), "data": data}
+
+    async def record(self, request_id: str) -> dict[str, Any]:
+        """Return one call's record, found by its `x-request-id`; NotFound where there is none (yet, or any more).
+
+        The id holds the time at which the call arrived, and the record stands under the hour in which it ended: that one,
+        or the next.
+        """
+        match = _REQUEST_ID.match(request_id)
+        if match is None:
+            raise NotFound(f"{request_id[:80]!r} is no request id; they look like req_ and 32 hex digits", code="record_not_found")
+        await self._recorder.flush()
+        arrived = datetime.datetime.fromtimestamp(int(match[1], 16) / 1000, datetime.UTC)
+        below = hour_of(arrived + datetime.timedelta(hours=2))
+        continuation: str | None = None
+        while True:
+            page = await self._tables.query(
+                USAGE,
+                partition_from=f"{hour_of(arrived)}|",
+                partition_below=below,
+                row_from=request_id,
+                row_below=f"{request_id}~",
+                continuation=continuation,
+            )
+            if page.entities:
+                return {name: _plain(value) for name, value in page.entities[0].values.items()}
+            continuation = page.continuation
+            if continuation is None:
+                raise NotFound(f"there is no record of the request {request_id}", code="record_not_found")
+
+
+def _plain(value: Value) -> Any:
+    return value.isoformat() if isinstance(value, datetime.datetime) else value
 
 
 def _add(sums: dict[str, int], values: Mapping[str, Value]) -> None:

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 from azurefunctions.extensions.http.fastapi import Request, Response
@@ -18,10 +18,10 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 from gateway import container
 from gateway.container import Gateway
 from gateway.domain.access import Principal
-from gateway.domain.call import Answer, ByteStream, Inbound, Operation, Surface
+from gateway.domain.call import CLIENT_GONE, Answer, ByteStream, Inbound, Operation, Surface
 from gateway.domain.ids import uuid7_hex
 from gateway.domain.strict_json import parse_object
-from gateway.errors import ClientDisconnected, GatewayError
+from gateway.errors import ClientDisconnected, GatewayError, RequestError, Stopping
 from gateway.routes.body import BodyReader, Receive
 
 __all__ = ["Request", "Response", "administer", "plain_json", "respond"]
@@ -29,6 +29,7 @@ __all__ = ["Request", "Response", "administer", "plain_json", "respond"]
 JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
+DECIDING_HEADERS = (b"authorization", b"api-key", b"content-type", b"content-encoding", b"content-length", b"host")
 # Whether a plain call's client is still there is looked at only once the call has taken this long: most never do.
 WATCH_AFTER_S = 1.0
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
@@ -63,13 +64,13 @@ class EventStream(RawResponse):
                 async for piece in self._stream:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             except GatewayError as exc:
-                event = b"data: " + _openai_error(exc) + b"\n\n"
-                await send({"type": "http.response.body", "body": event, "more_body": True})
+                await send({"type": "http.response.body", "body": _error_event(exc), "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
-            if not watching.done():  # not the client's doing: the host is stopping
-                raise
             asyncio.current_task().uncancel()  # type: ignore[union-attr]  # there is one: it was cancelled
+            if not watching.done():  # not the client's doing: the host is stopping, and the client should know
+                await self._stream.aclose(Stopping())
+                await send({"type": "http.response.body", "body": _error_event(Stopping()), "more_body": False})
         finally:
             watching.cancel()
             await self._stream.aclose()
@@ -84,10 +85,10 @@ async def respond(request: Request, operation: Operation, surface: Surface = Sur
         surface: Whose URL shape it is.
         error: Where no route serves the path or method: what to refuse it with.
     """
-    inbound: Inbound | None = None
+    inbound = _inbound(request, operation, surface)
     try:
         gateway = await container.get()
-        inbound = _inbound(request, gateway, operation, surface)
+        error = error or _doubled(request, inbound)
         if error is not None:
             answer = await gateway.pipeline.refuse(inbound, error)
         else:
@@ -102,21 +103,22 @@ async def respond(request: Request, operation: Operation, surface: Surface = Sur
     return RawResponse(answer.status, _headers(JSON, inbound, answer.headers), answer.body)
 
 
-def _inbound(request: Request, gateway: Gateway, operation: Operation, surface: Surface) -> Inbound:
+def _inbound(request: Request, operation: Operation, surface: Surface) -> Inbound:
     """Read everything of the request but its body."""
     scope = request.scope
-    received_s = gateway.clock.now_s()
+    received_s = container.clock.now_s()
     query = scope["query_string"]
     params = request.path_params
     return Inbound(
         operation=operation,
         surface=surface,
-        request_id=f"req_{uuid7_hex(gateway.clock.utc().timestamp())}",
+        request_id=f"req_{uuid7_hex(container.clock.utc().timestamp())}",
         method=scope["method"],
         path=scope["path"],
         headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
         query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {},
-        path_model=params.get("deployment") or params.get("model") or "" if params else "",
+        # The host keeps an encoded slash encoded, so that it stays inside its segment; to us it is part of the name.
+        path_model=unquote(params.get("deployment") or params.get("model") or "") if params else "",
         body=b"",
         received_s=received_s,
     )
@@ -134,10 +136,11 @@ async def administer(request: Request, status: int, act: Act, *, reads_body: boo
         act: Does it: takes the gateway and the body's object, returns a JSON-ready value.
         reads_body: Whether there is a body to read; `act` gets an empty object otherwise.
     """
-    inbound: Inbound | None = None
+    inbound = _inbound(request, Operation.MANAGE, Surface.OPENAI)
     try:
         gateway = await container.get()
-        inbound = _inbound(request, gateway, Operation.MANAGE, Surface.OPENAI)
+        if (doubled := _doubled(request, inbound)) is not None:
+            await gateway.pipeline.refuse(inbound, doubled)
 
         async def work(_principal: Principal) -> Answer:
             body = BodyReader(request.receive, inbound.headers, gateway.settings.max_body_bytes)
@@ -155,7 +158,7 @@ def plain_json(status: int, value: Any) -> Response:
     return RawResponse(status, [(b"content-type", JSON)], msgspec.json.encode(value))
 
 
-def _problem(error: GatewayError, inbound: Inbound | None) -> Response:
+def _problem(error: GatewayError, inbound: Inbound) -> Response:
     body = {"type": "about:blank", "title": error.code, "status": error.status, "detail": error.message, "code": error.code}
     if error.param is not None:
         body["param"] = error.param
@@ -177,13 +180,11 @@ class _Watch:
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:
         self._timer.cancel()
-        if self._watching is None:
-            return
-        gone = self._watching.done()
-        self._watching.cancel()
-        if gone and isinstance(exc, asyncio.CancelledError) and self._task is not None:
+        if self._watching is not None:
+            self._watching.cancel()
+        if isinstance(exc, asyncio.CancelledError) and self._task is not None:
             self._task.uncancel()
-            raise ClientDisconnected("the client went away") from exc
+            raise (ClientDisconnected(CLIENT_GONE) if CLIENT_GONE in exc.args else Stopping()) from exc
 
     def _begin(self) -> None:
         # While the body is still being read, its reader sees the disconnect itself.
@@ -197,16 +198,14 @@ async def _cancel_on_disconnect(receive: Any, task: "asyncio.Task[Any] | None") 
     while (await receive())["type"] != "http.disconnect":
         pass
     if task is not None:
-        task.cancel()
+        task.cancel(CLIENT_GONE)
 
 
-def _headers(content_type: bytes, inbound: Inbound | None, more: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    headers = [(b"content-type", content_type)]
-    if inbound is not None:
-        headers.append((b"x-request-id", inbound.request_id.encode()))
-        echoed = inbound.headers.get("x-ms-client-request-id")
-        if echoed is not None:
-            headers.append((b"x-ms-client-request-id", _header_value(echoed)[:128]))
+def _headers(content_type: bytes, inbound: Inbound, more: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    headers = [(b"content-type", content_type), (b"x-request-id", inbound.request_id.encode())]
+    echoed = inbound.headers.get("x-ms-client-request-id")
+    if echoed is not None:
+        headers.append((b"x-ms-client-request-id", _header_value(echoed)[:128]))
     headers.extend((name.encode(), _header_value(value)) for name, value in more.items())
     return headers
 
@@ -215,6 +214,22 @@ def _header_value(text: str) -> bytes:
     """Encode a value; control characters go, so that none can end the header and begin another."""
     data = text.encode("latin-1", "replace")
     return data if text.isprintable() else _CONTROLS.sub(b"", data)
+
+
+def _doubled(request: Request, inbound: Inbound) -> RequestError | None:
+    """Return the error of a header that decides something and is there twice: what stands before us may have read the other."""
+    names = [name for name, _ in request.scope["headers"]]
+    if len(names) == len(inbound.headers):
+        return None
+    for name in DECIDING_HEADERS:
+        if names.count(name) > 1:
+            shown = name.decode()
+            return RequestError(f"the header {shown} is there more than once", param=shown, code="duplicate_header")
+    return None
+
+
+def _error_event(error: GatewayError) -> bytes:
+    return b"data: " + _openai_error(error) + b"\n\n"
 
 
 def _retry_headers(error: GatewayError) -> dict[str, str]:

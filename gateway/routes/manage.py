@@ -1,5 +1,6 @@
 """`/manage/…`: tenants, products, subscriptions and usage, for administrators. Errors are RFC 9457 problems."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ bp = func.Blueprint()
 
 LISTS = ("tenants", "products", "subscriptions")
 READS = ("usage",)
+_RECORD = re.compile("usage/[^/]+")
 
 
 @bp.function_name("manage_tenants")
@@ -45,6 +47,13 @@ async def usage(req: Request) -> Response:
     return await administer(req, 200, lambda gateway, _: gateway.reports.usage(dict(req.query_params)), reads_body=False)
 
 
+@bp.function_name("manage_usage_record")
+@bp.route(route="manage/usage/{request_id}", methods=["GET"])
+async def usage_record(req: Request) -> Response:
+    """Show one call's record, by its x-request-id."""
+    return await administer(req, 200, lambda gateway, _: gateway.reports.record(req.path_params["request_id"]), reads_body=False)
+
+
 @bp.function_name("zz_manage_unknown")
 @bp.route(route="manage/{*path}", methods=ALL_METHODS)
 async def unknown(req: Request) -> Response:
@@ -67,7 +76,7 @@ async def _list_or_create(req: Request, pick: Pick) -> Response:
 
 def _refusal(method: str, path: str) -> GatewayError:
     name = path.lower().removeprefix("/manage/")
-    if name in (*LISTS, *READS):
-        allowed = "GET" if name in READS else "GET, POST"
+    if name in (*LISTS, *READS) or _RECORD.fullmatch(name):
+        allowed = "GET, POST" if name in LISTS else "GET"
         return MethodNotAllowed(f"{path} does not take {method}; it takes {allowed}", headers={"allow": allowed})
     return NotFound(f"there is no {path}", code="unknown_url")

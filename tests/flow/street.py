@@ -22,6 +22,7 @@ from gateway.metering.records import USAGE, Recorder, UsageRecord
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
 from gateway.providers.registry import provider_for
+from gateway.settlement import Settlement
 from tests.builders import make_deployment, make_inbound, make_model, make_price, make_product
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTables
@@ -117,7 +118,7 @@ class Street:
             providers=provider_for,
             upstream=self.upstream,
             counter=self.counter,
-            recorder=self.recorder,
+            settlement=Settlement(self.limiter, self.counter, self.recorder, self.clock),
             clock=self.clock,
             request_timeout_s=REQUEST_TIMEOUT_S,
             rng=random.Random(7),

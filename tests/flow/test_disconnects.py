@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from gateway.access.limits import Reservation
-from gateway.domain.call import Answer
+from gateway.domain.call import CLIENT_GONE, Answer
 from gateway.domain.tables import Value
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamError
 from tests.fakes.upstream import FOREVER, Reply, Step
@@ -39,8 +39,9 @@ async def begin(street: Street, *steps: Step) -> tuple[Answer, Settlements]:
     return await street.call(LIMITED, product="few-tokens"), settlements
 
 
-async def assert_disconnected(street: Street, settlements: Settlements, text: str) -> Mapping[str, Value]:
-    """Check all that must hold of a call whose client went away after `text`."""
+async def assert_disconnected(street: Street, settlements: Settlements, text: str, charged: int | None = None) -> Mapping[str, Value]:
+    """Check all that must hold of a call whose client went away after `text`; `charged` is what its limit keeps."""
+    charged = 12 + len(text) if charged is None else charged
     record = await street.record()
     assert (record["status"], record["error_code"]) == (499, "client_disconnected")
     assert record["tokens_estimated"] is True
@@ -48,10 +49,10 @@ async def assert_disconnected(street: Street, settlements: Settlements, text: st
     assert record["cost_micro_usd"] == 12 * 2.5 + len(text) * 10
     assert record["unpriced"] is False
     assert all(response.closed for response in street.upstream.responses)
-    assert settlements.tokens == [12 + len(text)]
+    assert settlements.tokens == [charged]
     street.upstream.will(completion())
     left = (await street.call(CHAT | {"max_tokens": 1}, product="few-tokens")).headers["x-ratelimit-remaining-tokens"]
-    assert left == str(1000 - 12 - len(text) - 13)
+    assert left == str(1000 - charged - 13)
     return record
 
 
@@ -109,7 +110,7 @@ async def test_a_reader_that_is_cancelled_after_any_piece_is_settled_once(street
     await at.wait()
     for _ in range(3):  # let it come to where it waits
         await asyncio.sleep(0)
-    reading.cancel()
+    reading.cancel(CLIENT_GONE)
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert len(seen) == index
@@ -172,7 +173,7 @@ async def test_a_stream_settles_before_it_waits_for_the_connections_end(street: 
     reading = asyncio.create_task(read(answer))
     await until(lambda: settlements.tokens)
     assert not reading.done()
-    reading.cancel()
+    reading.cancel(CLIENT_GONE)
     with contextlib.suppress(asyncio.CancelledError):
         await reading
     record = await street.record()
@@ -188,11 +189,12 @@ async def test_a_plain_call_cancelled_while_it_waits_lets_the_upstream_go(street
     calling = asyncio.create_task(street.call(CHAT | {"max_tokens": 500}, product="few-tokens"))
     await street.upstream.asked.wait()
     await asyncio.sleep(0)
-    calling.cancel()
+    calling.cancel(CLIENT_GONE)
     with pytest.raises(asyncio.CancelledError):
         await calling
     assert street.upstream.cancelled == (not street.upstream.responses)
-    record = await assert_disconnected(street, settlements, "")
+    # Nobody knows how far the backend had come: the limit keeps the whole reservation, 12 and the 500 of max_tokens.
+    record = await assert_disconnected(street, settlements, "", charged=512)
     assert (record["deployment"], record["attempts"]) == ("east", 1)
 
 
@@ -202,10 +204,40 @@ async def test_a_stream_cancelled_before_its_first_byte_lets_the_upstream_go(str
     calling = asyncio.create_task(street.call(LIMITED, product="few-tokens"))
     await street.upstream.asked.wait()
     await asyncio.sleep(0)
+    calling.cancel(CLIENT_GONE)
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    await assert_disconnected(street, settlements, "", charged=512)
+
+
+async def test_a_call_that_the_hosts_stop_cuts_short_is_not_the_clients_doing(street: Street) -> None:
+    street.upstream.will(Reply(wait_s=FOREVER))
+    calling = asyncio.create_task(street.call(CHAT))
+    await street.upstream.asked.wait()
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await calling
-    await assert_disconnected(street, settlements, "")
+    record = await street.record()
+    assert (record["status"], record["error_code"]) == (503, "stopping")
+
+
+@pytest.mark.parametrize("cut", [Reply(wait_s=500), Reply(steps=[b'{"choices"', UpstreamError("cut", code="upstream_interrupted")])])
+async def test_an_answer_that_is_in_doubt_is_estimated_and_its_reservation_kept(street: Street, cut: Reply) -> None:
+    settlements = Settlements(street)
+    street.upstream.will(cut, cut, cut)
+    with pytest.raises(GatewayError):
+        await street.call(CHAT | {"max_tokens": 500}, product="few-tokens")
+    record = await street.record()
+    assert (record["prompt_tokens"], record["tokens_estimated"], settlements.tokens) == (12, True, [512])
+
+
+async def test_a_failure_that_leaves_no_doubt_gives_everything_back(street: Street) -> None:
+    settlements = Settlements(street)
+    street.upstream.will(*[failure(500)] * 3)
+    with pytest.raises(GatewayError):
+        await street.call(CHAT | {"max_tokens": 500}, product="few-tokens")
+    record = await street.record()
+    assert (record["prompt_tokens"], settlements.tokens) == (0, [0])
 
 
 async def test_a_call_cancelled_while_its_key_is_checked_uses_nothing(street: Street) -> None:
@@ -213,7 +245,7 @@ async def test_a_call_cancelled_while_its_key_is_checked_uses_nothing(street: St
     street.tables.gate = asyncio.Event()
     calling = asyncio.create_task(street.call(STREAM))
     await until(lambda: street.tables.calls > 3)
-    calling.cancel()
+    calling.cancel(CLIENT_GONE)
     with pytest.raises(asyncio.CancelledError):
         await calling
     street.tables.gate.set()
@@ -235,5 +267,6 @@ async def test_every_call_settles_exactly_once(street: Street, replies: list[Rep
     with contextlib.suppress(GatewayError):
         await street.call(CHAT | {"max_tokens": 1}, product="few-tokens")
     assert len(settlements.tokens) == 1
-    assert settlements.tokens == [1100 if replies[0].status == 200 and not replies[0].wait_s else 0]
+    in_doubt = bool(replies[0].wait_s)
+    assert settlements.tokens == [13 if in_doubt else 1100 if replies[0].status == 200 else 0]
     await street.record()

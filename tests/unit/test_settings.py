@@ -84,3 +84,11 @@ def test_the_processs_own_environment_is_read(monkeypatch: pytest.MonkeyPatch) -
     settings = load_settings()
     assert settings.catalog == "mine.yaml"
     assert settings.environment["GATEWAY_CATALOG"] == "mine.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "location"), [("GATEWAY_TABLES", "sqlite:///"), ("GATEWAY_BLOBS", "file://x"), ("GATEWAY_BLOBS", "file:x")]
+)
+def test_a_store_without_a_place_is_a_fault_that_is_named(name: str, location: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load_settings(GOOD | {name: location})

@@ -191,3 +191,28 @@ def test_a_setting_that_is_not_set_is_named(environment: dict[str, str]) -> None
 def test_what_is_no_catalogue_is_a_catalogue_error(document: Any) -> None:
     with pytest.raises(CatalogError):
         build_catalog(document, ENVIRONMENT)
+
+
+@pytest.mark.parametrize("alias", ["", " gpt ", "a\nb", "/x", "a b"])
+def test_an_alias_is_held_to_the_rules_of_a_name(alias: str) -> None:
+    error = fault(put("models", 0, "aliases", [alias]))
+    assert error.path == "$.models[0].aliases"
+
+
+def test_a_models_name_may_hold_a_slash_as_open_models_do() -> None:
+    assert build(put("models", 0, "aliases", ["meta-llama/Llama-3.3"])).find("meta-llama/Llama-3.3") is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("backends", 0, "protocol", "${env:KEY}"),
+        put("deployments", 0, "backend", "${env:KEY}"),
+        put("deployments", 0, "sku", "${env:KEY}"),
+        put("models", 0, "id", "no ${env:KEY}"),
+    ],
+)
+def test_a_setting_in_the_wrong_place_is_never_repeated(change: Callable[[dict[str, Any]], Any]) -> None:
+    error = fault(change)
+    assert ENVIRONMENT["KEY"] not in str(error)
+    assert "${env:KEY}" in error.message

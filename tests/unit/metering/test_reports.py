@@ -5,7 +5,8 @@ import msgspec
 import pytest
 
 from gateway.domain.call import Operation
-from gateway.errors import RequestError, StoreUnavailable
+from gateway.domain.ids import uuid7_hex
+from gateway.errors import NotFound, RequestError, StoreUnavailable
 from gateway.metering.records import Draft, Recorder, UsageRecord, finish
 from gateway.metering.reports import GROUPS, Reports
 from tests.builders import make_inbound, make_principal
@@ -123,3 +124,30 @@ async def test_a_store_that_is_down_says_so() -> None:
     office.tables.down = True
     with pytest.raises(StoreUnavailable):
         await office.rows()
+
+
+UNKNOWN = "req_019c13a3a0007" + "0" * 19
+
+
+def request_id_at(hours_ago: float) -> str:
+    return f"req_{uuid7_hex((NOW - datetime.timedelta(hours=hours_ago)).timestamp())}"
+
+
+@pytest.mark.parametrize("took_hours", [0, 0.99])
+async def test_a_record_is_found_by_its_request_id_even_if_the_hour_has_turned(took_hours: float) -> None:
+    office = Office()
+    wanted, other = request_id_at(5), request_id_at(5)
+    office.add(hours_ago=5 - took_hours, request_id=other, model="other")
+    office.add(hours_ago=5 - took_hours, request_id=wanted, model="wanted")
+    record = await office.reports.record(wanted)
+    assert (record["request_id"], record["model"], record["prompt_tokens"]) == (wanted, "wanted", 10)
+    assert record["at"].startswith("2026-01-31T0")
+
+
+@pytest.mark.parametrize("request_id", ["", "req_1", "req_zz", "req_" + "f" * 32, UNKNOWN, "req_" + "0" * 32, UNKNOWN + "0"])
+async def test_an_unknown_request_id_is_not_found(request_id: str) -> None:
+    office = Office()
+    office.add()
+    with pytest.raises(NotFound) as caught:
+        await office.reports.record(request_id)
+    assert caught.value.code == "record_not_found"

@@ -10,7 +10,7 @@ import pytest
 from gateway import container
 from gateway.container import Gateway
 from gateway.domain.call import Operation, Surface
-from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RequestError, UpstreamError
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RequestError, Unavailable, UpstreamError
 from gateway.routes import http
 from gateway.routes.http import Request, administer, respond
 from gateway.settings import load_settings
@@ -69,7 +69,8 @@ class Exchange:
 async def street(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
     street = Street()
     parts: Any = dict.fromkeys(Gateway.__struct_fields__)
-    parts |= {"settings": load_settings(SETTINGS), "pipeline": street.pipeline, "clock": street.clock}
+    parts |= {"settings": load_settings(SETTINGS), "pipeline": street.pipeline}
+    monkeypatch.setattr(container, "clock", street.clock)
     monkeypatch.setattr(container._worker, "gateway", Gateway(**parts))
     yield street
     await street.recorder.close()
@@ -144,8 +145,36 @@ async def test_an_echoed_header_cannot_make_another(street: Street, sent: str, e
 
 
 def test_no_header_value_can_make_another_or_fail_to_be_sent() -> None:
-    headers = http._headers(b"x", None, {"a": "1\r\nb: 2", "c": "\u4f60\n"})
-    assert headers == [(b"content-type", b"x"), (b"a", b"1b: 2"), (b"c", b"?")]
+    inbound = http._inbound(Exchange().request, Operation.CHAT, Surface.OPENAI)
+    headers = http._headers(b"x", inbound, {"a": "1\r\nb: 2", "c": "\u4f60\n"})
+    assert headers == [(b"content-type", b"x"), (b"x-request-id", inbound.request_id.encode()), (b"a", b"1b: 2"), (b"c", b"?")]
+
+
+@pytest.mark.parametrize("name", [b"authorization", b"api-key", b"content-type", b"content-encoding"])
+async def test_a_deciding_header_that_is_there_twice_is_refused_by_name(street: Street, name: bytes) -> None:
+    exchange = Exchange()
+    exchange.scope["headers"] += [(name, b"gzip"), (name, b"identity")]
+    await ask(street, exchange)
+    assert (exchange.status, json.loads(exchange.body)["error"]["param"]) == (400, name.decode())
+    assert (await street.record())["error_code"] == "duplicate_header"
+
+
+async def test_an_encoded_slash_belongs_to_the_models_name() -> None:
+    exchange = Exchange()
+    exchange.scope["path_params"] = {"deployment": "org%2Fmodel"}
+    assert http._inbound(exchange.request, Operation.CHAT, Surface.AZURE).path_model == "org/model"
+
+
+async def test_a_misconfigured_gateway_refuses_with_a_request_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def misconfigured() -> Gateway:
+        raise Unavailable("wrong", code="misconfigured")
+
+    monkeypatch.setattr(container, "get", misconfigured)
+    for asking in (respond(Exchange().request, Operation.CHAT), administer(Exchange().request, 200, act=None)):  # type: ignore[arg-type]
+        exchange = Exchange()
+        await exchange.finish(await asking)
+        assert exchange.status == 503
+        assert exchange.headers["x-request-id"].startswith("req_")
 
 
 async def test_a_stream_is_sent_piece_by_piece(street: Street) -> None:
@@ -180,16 +209,16 @@ async def test_a_client_that_leaves_a_stream_ends_it_quietly(street: Street) -> 
     assert (record["status"], record["error_code"], record["completion_tokens"]) == (499, "client_disconnected", 3)
 
 
-async def test_a_host_that_stops_ends_a_stream_with_its_own_cancellation(street: Street) -> None:
+async def test_a_host_that_stops_ends_a_stream_with_an_event_that_says_so(street: Street) -> None:
     street.upstream.will(streamed(event("Hel"), FOREVER))
     exchange = Exchange(STREAM)
     asking = asyncio.create_task(ask(street, exchange))
     await until(lambda: len(exchange.sent) == 2)
     asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
+    await asking
+    assert json.loads(exchange.sent[-1]["body"].removeprefix(b"data: "))["error"]["code"] == "stopping"
     assert street.upstream.responses[0].closed
-    assert (await street.record())["status"] == 499
+    assert (await street.record())["error_code"] == "stopping"
 
 
 async def test_a_client_that_leaves_a_plain_call_cancels_it(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,13 +248,15 @@ async def test_a_client_is_watched_even_if_its_body_took_long(street: Street, mo
     assert exchange.status == 499
 
 
-async def test_a_cancellation_that_is_not_the_clients_goes_on(street: Street) -> None:
+async def test_a_host_that_stops_answers_a_plain_call_503(street: Street) -> None:
     street.upstream.will(Reply(wait_s=FOREVER))
-    asking = asyncio.create_task(ask(street, Exchange()))
+    exchange = Exchange()
+    asking = asyncio.create_task(ask(street, exchange))
     await street.upstream.asked.wait()
     asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
+    await asking
+    assert (exchange.status, json.loads(exchange.body)["error"]["code"]) == (503, "stopping")
+    assert (await street.record())["error_code"] == "stopping"
 
 
 async def manage(street: Street, exchange: Exchange, fault: Exception | None = None) -> Exchange:
