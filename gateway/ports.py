@@ -19,11 +19,9 @@ class StreamDecoder(Protocol):
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Take the next bytes, split anywhere, and return the events they complete."""
-        ...
 
     def finish(self) -> list[StreamEvent]:
         """Take the end of the upstream's stream: what was left over, or an error event if it broke off."""
-        ...
 
 
 class Provider(Protocol):
@@ -31,19 +29,15 @@ class Provider(Protocol):
 
     def encode(self, call: Call, deployment: Deployment) -> UpstreamRequest:
         """Build the upstream request. Idempotent: it runs once per attempt. Credentials are the Upstream's business."""
-        ...
 
     def decode(self, call: Call, body: bytes) -> Completion:
         """Read a complete 2xx answer; raises UpstreamError where it is not what the protocol promises."""
-        ...
 
     def decoder(self, call: Call) -> StreamDecoder:
         """Make the decoder of one stream."""
-        ...
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """Say what an answer outside 2xx means. Header names are in lower case."""
-        ...
 
 
 class UpstreamResponse(Protocol):
@@ -52,24 +46,19 @@ class UpstreamResponse(Protocol):
     @property
     def status(self) -> int:
         """The HTTP status."""
-        ...
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers, names in lower case."""
-        ...
 
     async def read(self) -> bytes:
         """Read the whole body; raises UpstreamTimeout or UpstreamError."""
-        ...
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it arrives, in whatever pieces the network delivers."""
-        ...
 
     def close(self) -> None:
         """Let the connection go; aborts it if the body was not read to its end. Safe to call twice."""
-        ...
 
 
 class Upstream(Protocol):
@@ -77,39 +66,33 @@ class Upstream(Protocol):
 
     async def send(self, request: UpstreamRequest, timeout_s: float) -> UpstreamResponse:
         """Authenticate and send; return when the headers are here. Raises UpstreamTimeout or UpstreamError."""
-        ...
 
 
 class Tables(Protocol):
     """Table Storage's semantics: point reads, conditional writes, entity-group transactions, ordered pages.
 
     Tables are made on first use. Limits are checked before anything is sent (`gateway.domain.tables`). Raises
-    EntityExists, EntityChanged, RequestError (a limit) and StoreUnavailable.
+    EntityExists, EntityChanged, RequestError (a limit) and StoreUnavailable; after the last nobody knows whether a write
+    was done: read again before counting.
     """
 
     async def get(self, table: str, partition: str, row: str) -> Entity | None:
         """Read one row; None where there is none."""
-        ...
 
     async def insert(self, table: str, partition: str, row: str, values: Mapping[str, Value]) -> str:
         """Write a new row and return its ETag; EntityExists where there is one."""
-        ...
 
     async def upsert(self, table: str, partition: str, row: str, values: Mapping[str, Value]) -> str:
         """Write the row whole, whatever was there, and return its ETag."""
-        ...
 
     async def replace(self, table: str, partition: str, row: str, values: Mapping[str, Value], etag: str) -> str:
         """Write the row whole if its ETag still is `etag` (`*`: if it exists); EntityChanged otherwise."""
-        ...
 
     async def delete(self, table: str, partition: str, row: str, etag: str = "*") -> None:
         """Delete the row if its ETag still is `etag`; EntityChanged otherwise, also where there is no row."""
-        ...
 
     async def transact(self, table: str, partition: str, writes: Sequence[Write]) -> list[str | None]:
         """Do all of up to 100 writes in one partition, or none; returns the new ETags (None for a delete)."""
-        ...
 
     async def query(
         self,
@@ -123,49 +106,35 @@ class Tables(Protocol):
         limit: int = 1000,
         continuation: str | None = None,
     ) -> Page:
-        """Read up to `limit` (≤ 1000) rows, ordered by (partition, row).
+        """Read up to `limit` (≤ 1000) rows, ordered by (partition, row); the page after the last row may be empty.
 
-        Args:
-            table: Which.
-            partition: This partition only; otherwise those from `partition_from` on and below `partition_below`.
-            partition_from: The first partition.
-            partition_below: The first partition that is not wanted any more.
-            row_from: The first row key, in every partition.
-            row_below: The first row key that is not wanted any more.
-            limit: The most rows of one page.
-            continuation: What the page before returned.
+        Reads one `partition`, which wins, or those in [partition_from, partition_below); of each the rows in [row_from,
+        row_below); all of it where nothing is given. `continuation` is what the page before returned.
         """
-        ...
 
     async def close(self) -> None:
         """Let connections and files go."""
-        ...
 
 
 class Blobs(Protocol):
-    """Blob storage: whole objects by name. Raises NotFound, EntityExists and StoreUnavailable."""
+    """Blob storage: whole objects by name. Raises NotFound, EntityExists, RequestError (a bad name) and StoreUnavailable."""
 
     async def put(
         self, container: str, name: str, data: bytes, *, content_type: str = "application/octet-stream", overwrite: bool = True
     ) -> str:
         """Write the whole blob, atomically, and return its ETag; EntityExists if it is there and `overwrite` is false."""
-        ...
 
     async def get(self, container: str, name: str) -> bytes:
         """Read the whole blob; NotFound where there is none."""
-        ...
 
     async def delete(self, container: str, name: str) -> bool:
         """Delete the blob; False where there was none."""
-        ...
 
     async def list(self, container: str, prefix: str = "", *, limit: int = 1000, after: str | None = None) -> list[str]:
         """Return up to `limit` names with the prefix, ordered by code point, after the name `after`."""
-        ...
 
     async def close(self) -> None:
         """Let connections go."""
-        ...
 
 
 class Clock(Protocol):
@@ -173,12 +142,9 @@ class Clock(Protocol):
 
     def now_s(self) -> float:
         """Return seconds on a monotonic clock."""
-        ...
 
     def utc(self) -> datetime.datetime:
         """Return the aware UTC time of day."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
-        ...

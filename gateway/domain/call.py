@@ -165,7 +165,6 @@ class ByteStream(Protocol):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over whole server-sent events, each piece as soon as it is there."""
-        ...
 
     async def aclose(self, error: GatewayError | None = None) -> None:
         """End it: closes the upstream and settles the call, if iterating to the end has not done so already.
@@ -173,7 +172,6 @@ class ByteStream(Protocol):
         Args:
             error: Why it ends before its end; by default because the client went away.
         """
-        ...
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
