@@ -2,6 +2,7 @@
 
 `python -m bench.upstream PORT`. POST with `"stream":true` anywhere in the body streams `CHUNKS` chunks, one every
 `GAP_S`; each carries the time it was written (seconds on the machine-wide monotonic clock). All else gets one answer.
+As at Azure, a stream whose body has `"include_usage":true` ends with a usage chunk, and `"usage":null` ends all others.
 """
 
 import asyncio
@@ -23,18 +24,15 @@ PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
-def event(delta: str, finish: str = "null") -> bytes:
-    data = (
-        '{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"gpt-4o-2024-11-20",'
-        '"system_fingerprint":"fp_bench","choices":[{"index":0,"delta":' + delta + ',"logprobs":null,"finish_reason":' + finish + "}]}"
-    )
-    return b"data: " + data.encode() + b"\n\n"
+# The members in Azure's order, which is alphabetical.
+FRAME = ',"created":1700000000,"id":"chatcmpl-bench","model":"gpt-4o-2024-11-20","object":"chat.completion.chunk","system_fingerprint":"fp"'
+USAGE = f'data: {{"choices":[]{FRAME},"usage":{{"completion_tokens":51,"prompt_tokens":40,"total_tokens":91}}}}\n\n'.encode()
 
 
-USAGE = (
-    b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"gpt-4o-2024-11-20","choices":[],'
-    b'"usage":{"prompt_tokens":40,"completion_tokens":51,"total_tokens":91}}\n\n'
-)
+def event(delta: str, finish: str = "null", *, usage: bool) -> bytes:
+    choice = f'{{"delta":{delta},"finish_reason":{finish},"index":0,"logprobs":null}}'
+    tail = ',"usage":null' if usage else ""
+    return f'data: {{"choices":[{choice}]{FRAME}{tail}}}\n\n'.encode()
 
 
 def framed(data: bytes) -> bytes:
@@ -45,6 +43,7 @@ class Backend(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.buffer = b""
+        self.usage = False
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -57,7 +56,8 @@ class Backend(asyncio.Protocol):
                 return
             body, self.buffer = self.buffer[head_end + 4 : end], self.buffer[end:]
             if b'"stream":true' in body:
-                self.transport.write(STREAM_HEAD + framed(event('{"role":"assistant","content":""}')))
+                self.usage = b'"include_usage":true' in body
+                self.transport.write(STREAM_HEAD + framed(event('{"content":"","role":"assistant"}', usage=self.usage)))
                 loop = asyncio.get_running_loop()
                 loop.call_later(GAP_S, self.chunk, loop.time() + GAP_S, 0)
             else:
@@ -68,10 +68,11 @@ class Backend(asyncio.Protocol):
             return
         loop = asyncio.get_running_loop()
         if index < CHUNKS:
-            self.transport.write(framed(event(f'{{"content":"{time.perf_counter():.6f}"}}')))
+            self.transport.write(framed(event(f'{{"content":"{time.perf_counter():.6f}"}}', usage=self.usage)))
             loop.call_at(due_s + GAP_S, self.chunk, due_s + GAP_S, index + 1)
         else:
-            ending = framed(event("{}", '"stop"')) + framed(USAGE) + framed(b"data: [DONE]\n\n")
+            usage = framed(USAGE) if self.usage else b""
+            ending = framed(event("{}", '"stop"', usage=self.usage)) + usage + framed(b"data: [DONE]\n\n")
             self.transport.write(ending + b"0\r\n\r\n")
 
 

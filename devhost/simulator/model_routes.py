@@ -120,7 +120,7 @@ class ModelRoutes:
             headers += self._limits.admit(name, embeddings.count(items), target.refuse_excess)
             await self._send_whole(exchange, headers, embeddings.answer(body, items, name), shape, first_byte_s)
             return
-        check_chat(body)
+        check_chat(body, target.version)
         answer = answers.compose(body, name)
         headers += self._limits.admit(name, _estimate(body, answer), target.refuse_excess)
         answer.cached_tokens = self._look_up(answer)

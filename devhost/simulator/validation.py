@@ -15,6 +15,7 @@ _FIELDS = frozenset({
     "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream", "stream_options", "temperature",
     "tool_choice", "tools", "top_logprobs", "top_p", "user", "user_security_context", "verbosity", "web_search_options",
 })  # fmt: skip
+_STREAM_OPTIONS_SINCE = "2024-09-01"  # of Azure's dated versions, previews included; `v1` sorts after every date
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _NUMBERS = {"temperature": (0, 2), "top_p": (0, 1), "presence_penalty": (-2, 2), "frequency_penalty": (-2, 2)}
 _INTEGERS = {"n": (1, 128), "max_tokens": (1, None), "max_completion_tokens": (1, None), "top_logprobs": (0, 20), "seed": (None, None)}
@@ -30,10 +31,11 @@ _NAMES = {
 }
 
 
-def check_chat(body: dict[str, Any]) -> None:
-    """Raise the refusal that the first fault of a chat request deserves."""
+def check_chat(body: dict[str, Any], version: str = "v1") -> None:
+    """Raise the refusal that the first fault of a chat request deserves, in that version of the API."""
     for field in body:
-        if field not in _FIELDS and not field.startswith("x_"):
+        too_new = field == "stream_options" and version < _STREAM_OPTIONS_SINCE
+        if too_new or (field not in _FIELDS and not field.startswith("x_")):
             raise api_error(400, f"Unrecognized request argument supplied: {field}")
     check_ranges(body)
     _check_messages(body)

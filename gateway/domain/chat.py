@@ -31,7 +31,12 @@ _ACTED_ON = frozenset(
     {"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "tools", "tool_choice", "user"}
     | {"functions", "function_call", "response_format"}  # counted as prompt tokens
 )
-_COMMON = _ACTED_ON | {"temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"}
+_COMMON = (
+    _ACTED_ON
+    | {"temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"}
+    | {"parallel_tool_calls", "reasoning_effort", "verbosity", "modalities", "audio", "prediction", "data_sources"}
+    | {"web_search_options", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"}
+)
 _MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal", "audio"})
 _PART_FIELDS = frozenset({"type", "text", "image_url", "input_audio", "file", "refusal"})
 _IMAGE_FIELDS = frozenset({"url", "detail"})
@@ -43,6 +48,21 @@ _STREAM_FIELDS = frozenset({"include_usage"})
 _INSTEAD_OF_CONTENT = ("tool_calls", "function_call", "refusal", "audio")
 # The member each known part must have, and its type.
 _PART_MEMBERS = {"text": str, "refusal": str, "image_url": dict, "input_audio": dict, "file": dict}
+
+
+_Shape = tuple[frozenset[str], tuple[tuple[str, "_Shape"], ...]]
+
+
+def _shape(members: str, **inner: _Shape) -> _Shape:
+    return frozenset(members.split()), tuple(inner.items())
+
+
+# What describes tools and formats: own members, inner objects. JSON schemas (`parameters`, `schema`) are the client's words.
+_FUNCTION = _shape("name description parameters strict")
+_TOOL = _shape("type function custom", function=_FUNCTION, custom=_shape("name description format"))
+_CHOICE = _shape("type allowed_tools function custom", allowed_tools=_shape("mode tools", tools=_TOOL), **dict(_TOOL[1]))
+_FORMAT = _shape("type json_schema", json_schema=_shape("name description schema strict"))
+_SHAPES = {"tools": _TOOL, "functions": _FUNCTION, "tool_choice": _CHOICE, "function_call": _shape("name"), "response_format": _FORMAT}
 
 
 def read_chat(inbound: Inbound, trace: str = "") -> Call:
@@ -57,7 +77,7 @@ def read_chat(inbound: Inbound, trace: str = "") -> Call:
     """
     document = parse_object(inbound.body)
     if not document.keys() <= _COMMON:
-        refuse_lookalikes(document, _ACTED_ON)
+        refuse_lookalikes(document, _COMMON)
     model = read_model(document, inbound.path_model)
     messages = document.get("messages")
     if type(messages) is not list:
@@ -77,7 +97,9 @@ def read_chat(inbound: Inbound, trace: str = "") -> Call:
     stream = document.get("stream")
     if stream is not None and type(stream) is not bool:
         raise wrong_type("stream", "a boolean", stream)
-    _check_tools(document)
+    check_string(document, "user")
+    if not _SHAPES.keys().isdisjoint(document):
+        _check_tools(document)
     limits = (read_integer(document, "max_tokens", 1, MAX_TOKENS), read_integer(document, "max_completion_tokens", 1, MAX_TOKENS))
     return Call(
         operation=inbound.operation,
@@ -236,19 +258,31 @@ def _check_function(function: Any, path: str) -> None:
 
 
 def _check_tools(document: Mapping[str, Any]) -> None:
-    for name in ("tools", "functions"):
-        tools = document.get(name)
-        if tools is None:
-            continue
-        if type(tools) is not list:
-            raise wrong_type(name, "an array of objects", tools)
-        for index, tool in enumerate(tools):
-            if type(tool) is not dict:
-                raise wrong_type(f"{name}[{index}]", "an object", tool)
-    choice = document.get("tool_choice")
-    if choice is not None and type(choice) not in {str, dict}:
-        raise wrong_type("tool_choice", "a string or an object", choice)
-    check_string(document, "user")
+    for name, shape in _SHAPES.items():
+        value = document.get(name)
+        if name in ("tools", "functions") and value is not None:
+            if type(value) is not list:
+                raise wrong_type(name, "an array of objects", value)
+            for index, tool in enumerate(value):
+                if type(tool) is not dict:
+                    raise wrong_type(f"{name}[{index}]", "an object", tool)
+        if name == "tool_choice" and value is not None and type(value) not in {str, dict}:
+            raise wrong_type(name, "a string or an object", value)
+        _check_shape(value, shape, name)
+
+
+def _check_shape(value: Any, shape: _Shape, path: str) -> None:
+    """Refuse lookalikes in an object, or in each object of an array; anything else rides along."""
+    if type(value) is list:
+        for index, item in enumerate(value):
+            _check_shape(item, shape, f"{path}[{index}]")
+    elif type(value) is dict:
+        known, inner = shape
+        if not value.keys() <= known:
+            refuse_lookalikes(value, known, path + ".")
+        for name, its in inner:
+            if name in value:
+                _check_shape(value[name], its, f"{path}.{name}")
 
 
 def _read_include_usage(document: Mapping[str, Any], *, stream: bool) -> bool:

@@ -7,6 +7,14 @@
 
 The client's own `api-version` goes upstream if it is a date: the preview features it asked for hang on it. Anything else
 (`preview` of the v1 paths, a slip of the pen) would be a 404 that looks like our deployment's fault, so ours is used.
+
+A stream is settled by the usage it ends with, and Azure takes `stream_options` from 2024-09-01-preview on (2024-10-21 of the
+stable versions); before, it is a 400 for a field the client never sent. So a stream whose version is older goes by ours,
+if ours is new enough; if neither is, usage is not asked for, and the gateway estimates.
+
+Source: learn.microsoft.com, "Azure OpenAI API preview lifecycle", changes between 2024-09-01-preview and 2024-08-01-preview
+("stream_options & include_usage added"); release notes of Azure.AI.OpenAI 2.1.0 for 2024-10-21; the refusal's words:
+github.com/langchain-ai/langchain/pull/23552 (read 2026-11-22).
 """
 
 import functools
@@ -25,13 +33,21 @@ from gateway.providers.openai_stream import OpenAIStream
 
 _V1 = "v1"
 _DATED = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(-preview)?")
+_USAGE_SINCE = "2024-09-01"
 
 
 # Keyed by strings, whose hashes Python keeps; a Deployment would be hashed member by member on every call.
 @functools.lru_cache(maxsize=1024)
-def _dated_url(endpoint: str, name: str, path: str, ours: str, asked: str | None) -> str:
+def _dated_url(endpoint: str, name: str, path: str, ours: str, asked: str | None, *, stream: bool) -> tuple[str, bool]:
+    """Return the URL, and whether its version knows `stream_options`."""
     version = asked if asked and _DATED.fullmatch(asked) else ours
-    return f"{endpoint}/openai/deployments/{quote(name, safe='')}/{path}?api-version={quote(version, safe='')}"
+    if stream and not _has_usage(version) and _has_usage(ours):
+        version = ours
+    return f"{endpoint}/openai/deployments/{quote(name, safe='')}/{path}?api-version={quote(version, safe='')}", _has_usage(version)
+
+
+def _has_usage(version: str) -> bool:
+    return version[: len(_USAGE_SINCE)] >= _USAGE_SINCE  # by date: a preview is as new as its date says
 
 
 class AzureOpenAI:
@@ -45,8 +61,8 @@ class AzureOpenAI:
             url = f"{backend.endpoint}/openai/v1/{path}"
             body = body_of(call, msgspec.json.encode(deployment.name))
         else:
-            url = _dated_url(backend.endpoint, deployment.name, path, backend.api_version, call.api_version)
-            body = body_of(call)
+            url, ask = _dated_url(backend.endpoint, deployment.name, path, backend.api_version, call.api_version, stream=call.stream)
+            body = body_of(call, ask_usage=ask)
         return UpstreamRequest(backend, "POST", url, headers_of(call), body)
 
     def decode(self, call: Call, body: bytes) -> Completion:
@@ -55,7 +71,7 @@ class AzureOpenAI:
 
     def decoder(self, call: Call) -> OpenAIStream:
         """Make the decoder of one stream."""
-        return OpenAIStream(include_usage=call.include_usage)
+        return OpenAIStream(include_usage=call.include_usage, choices=call.choices)
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """Say what an answer outside 2xx means."""

@@ -30,7 +30,7 @@ class OpenAI:
 
     def decoder(self, call: Call) -> OpenAIStream:
         """Make the decoder of one stream."""
-        return OpenAIStream(include_usage=call.include_usage)
+        return OpenAIStream(include_usage=call.include_usage, choices=call.choices)
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """Say what an answer outside 2xx means."""

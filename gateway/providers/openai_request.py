@@ -28,15 +28,16 @@ def headers_of(call: Call) -> dict[str, str]:
     return headers
 
 
-def body_of(call: Call, model: bytes | None = None) -> bytes:
+def body_of(call: Call, model: bytes | None = None, *, ask_usage: bool = True) -> bytes:
     """Return the client's bytes, changed only where they must be; the very same object where nothing must.
 
     Args:
         call: A stream's body will ask for usage, whatever the client asked, because we settle by it.
         model: The JSON value of `model`, where the body names the deployment.
+        ask_usage: The backend knows `stream_options`; where it does not, the client's own are left as they are.
     """
     changes: dict[str, bytes] = {} if model is None else {"model": model}
-    if call.stream and call.operation is Operation.CHAT:
+    if ask_usage and call.stream and call.operation is Operation.CHAT:
         options = call.document.get("stream_options")
         if options is None:
             changes["stream_options"] = b'{"include_usage":true}'

@@ -1,10 +1,12 @@
 """Reads a stream of OpenAI's chat operation, chunk by chunk: the hot path of every streamed token.
 
 A chunk goes to the client as the upstream wrote it. Two things change, and only where the client did not ask for usage
-itself (we always do): the chunk that holds nothing but usage is withheld, and `"usage":null` is cut out of the others.
+itself (we do, wherever we can): the chunk without choices that holds usage is withheld, and `usage`, null or not, is cut
+out of the others.
 Azure's first chunk (`prompt_filter_results`, no choices) is part of its protocol and passes. Comments are dropped.
 
-One stream is open, then closed for good: by `[DONE]`, by an error, or by its end. Whatever follows is ignored.
+One stream is open, then closed for good: by `[DONE]`, by an error, or by its end. Whatever follows is ignored. An end
+without `[DONE]` is a proper one if every choice had its finish reason, and the client gets the `[DONE]`; else it is an error.
 """
 
 from typing import Any
@@ -23,6 +25,7 @@ _NULL_USAGE = b',"usage":null'
 
 
 class _Choice(msgspec.Struct, gc=False):
+    index: Any = 0
     delta: WireMessage | None = None
     finish_reason: str | None = None
 
@@ -41,13 +44,15 @@ class OpenAIStream:
 
     Args:
         include_usage: The client asked for the usage chunk itself, so it gets everything as it came.
+        choices: How many were asked for.
         limit: The most bytes an unfinished event may hold.
     """
 
-    __slots__ = ("_closed", "_include_usage", "_parser")
+    __slots__ = ("_closed", "_include_usage", "_parser", "_unfinished")
 
-    def __init__(self, *, include_usage: bool, limit: int = MAX_EVENT_BYTES) -> None:
+    def __init__(self, *, include_usage: bool, choices: int = 1, limit: int = MAX_EVENT_BYTES) -> None:
         self._include_usage = include_usage
+        self._unfinished = set(range(choices))
         self._parser = SseParser(limit)
         self._closed = False
 
@@ -69,15 +74,18 @@ class OpenAIStream:
         return events
 
     def finish(self) -> list[StreamEvent]:
-        """Take the end of the upstream's stream: an error event, unless the stream was closed before."""
+        """Take the end of the upstream's stream: nothing where it was closed before, else `[DONE]` or an error event."""
         if self._closed:
             return []
-        # A server that leaves out the blank line after its last event has still said that it is done.
-        rest = self._parser.feed(b"\n\n")
-        if rest and rest[-1].data == _DONE:
-            self._closed = True
-            return [StreamEvent(frame(_DONE), done=True)]
-        return [self._fail(UpstreamError("The model's backend broke off its answer.", code="upstream_interrupted"))]
+        self._closed = True
+        # A server that leaves out the blank line after its last event has still sent it, if it is whole.
+        rest = [self._read(sent.data) for sent in self._parser.feed(b"\n\n")]
+        events = [event for event in rest if event.error is None or event.error.code != "upstream_malformed"]
+        if events and (events[-1].done or events[-1].error is not None):
+            return events
+        if self._unfinished:
+            return [*events, self._fail(UpstreamError("The model's backend broke off its answer.", code="upstream_interrupted"))]
+        return [*events, StreamEvent(frame(_DONE), done=True)]
 
     def _fail(self, error: GatewayError) -> StreamEvent:
         self._closed = True
@@ -90,8 +98,11 @@ class OpenAIStream:
             chunk = _decode(data)
             if chunk.error is not None:
                 return StreamEvent(b"", error=from_stream(data))
-            if chunk.usage is None and not self._include_usage:
-                data = without_null_usage(data)
+            if chunk.usage is not msgspec.UNSET and not self._include_usage:
+                if chunk.usage is None:
+                    data = without_null_usage(data)
+                elif chunk.choices:
+                    data = drop(data, "usage")
         except UNREADABLE:
             return StreamEvent(b"", error=malformed("an event"))
         usage = usage_of(chunk.usage) if chunk.usage else None
@@ -103,6 +114,8 @@ class OpenAIStream:
         for choice in choices[1:]:
             more, its_text, its_reason = _read_choice(choice)
             content, text, reason = content or more, text + its_text, reason or its_reason
+        if reason:
+            self._unfinished.difference_update([choice.index for choice in choices if choice.finish_reason and type(choice.index) is int])
         return StreamEvent(frame(data), text, content, usage, reason)
 
 

@@ -137,6 +137,37 @@ async def test_a_wrong_request_is_refused_with_its_parameter(
     assert text in answer.json["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/openai/deployments/chat/chat/completions?api-version=2023-05-15", 400),
+        ("/openai/deployments/chat/chat/completions?api-version=2024-08-01-preview", 400),
+        ("/openai/deployments/chat/chat/completions?api-version=2024-09-01-preview", 200),
+        ("/openai/deployments/chat/chat/completions?api-version=2024-10-21", 200),
+        ("/openai/v1/chat/completions", 200),
+        ("/v1/chat/completions", 200),
+    ],
+)
+async def test_old_azure_versions_do_not_know_stream_options(
+    http: aiohttp.ClientSession, simulator: Simulator, path: str, status: int
+) -> None:
+    headers = {"api-key": "key", "authorization": "Bearer key"}
+    body: dict[str, Any] = {"model": "chat", "messages": USER, "stream": True}
+    async with http.post(simulator.url + path, json=body, headers=headers) as answer:
+        assert answer.status == 200
+        assert '"usage"' not in await answer.text()
+    async with http.post(simulator.url + path, json=body | {"stream_options": {"include_usage": True}}, headers=headers) as answer:
+        assert answer.status == status
+        text = await answer.text()
+    if status == 400:
+        assert json.loads(text)["error"] == {
+            "message": "Unrecognized request argument supplied: stream_options",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": None,
+        }
+
+
 async def test_missing_messages_and_broken_json_are_refused(http: aiohttp.ClientSession, simulator: Simulator) -> None:
     missing = await chat(http, simulator.url, raw=b"{}")
     assert missing.json["error"]["message"] == "Missing required parameter: 'messages'."

@@ -111,12 +111,71 @@ def test_a_deployment_name_has_the_same_limit_as_a_model() -> None:
         ({"user": 7}, "invalid_type", "user"),
         ({"Messages": []}, "unknown_parameter", "Messages"),
         ({"MODEL": "gpt-4o"}, "unknown_parameter", "MODEL"),
+        ({"Temperature": 2}, "unknown_parameter", "Temperature"),
+        ({"brand_new": 1, "TOP_P": 1}, "unknown_parameter", "TOP_P"),
+        ({"Parallel_Tool_Calls": True}, "unknown_parameter", "Parallel_Tool_Calls"),
+        ({"Data_Sources": []}, "unknown_parameter", "Data_Sources"),
         ({"\uff4dodel": "gpt-4o"}, "unknown_parameter", "\uff4dodel"),
         ({"\u017ftream": True}, "unknown_parameter", "\u017ftream"),
     ],
 )
 def test_refuses_a_wrong_field_and_names_it(fields: dict[str, Any], code: str, param: str) -> None:
     assert refusal(chat(**fields)) == (code, param)
+
+
+FUNCTION = {"name": "f", "description": "d", "strict": True, "parameters": {"type": "object", "Name": {"Type": "string"}}}
+TOOL = {"type": "function", "function": FUNCTION}
+CUSTOM = {"type": "custom", "custom": {"name": "c", "description": "d", "format": {"type": "grammar", "grammar": {"syntax": "lark"}}}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "strict": True, "schema": {"Type": 1, "properties": {"Name": {}}}}}
+ALLOWED = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [TOOL]}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [TOOL, TOOL | {"Function": FUNCTION}]}, "tools[1].Function"),
+        ({"tools": [{"function": {"name": "f", "Name": "g"}}]}, "tools[0].function.Name"),
+        ({"tools": [{"function": FUNCTION | {"\uff50arameters": {}}}]}, "tools[0].function.\uff50arameters"),
+        ({"tools": [{"function": {"DESCRIPTION": "d"}}]}, "tools[0].function.DESCRIPTION"),
+        ({"tools": [{"function": {"\u017ftrict": True}}]}, "tools[0].function.\u017ftrict"),
+        ({"tools": [{"custom": {"Format": {}}}]}, "tools[0].custom.Format"),
+        ({"tools": [{"Type": "function"}]}, "tools[0].Type"),
+        ({"functions": [FUNCTION, FUNCTION | {"Name": "g"}]}, "functions[1].Name"),
+        ({"function_call": {"name": "f", "NAME": "g"}}, "function_call.NAME"),
+        ({"tool_choice": {"Type": "function"}}, "tool_choice.Type"),
+        ({"tool_choice": {"function": {"Name": "f"}}}, "tool_choice.function.Name"),
+        ({"tool_choice": {"allowed_tools": {"Tools": []}}}, "tool_choice.allowed_tools.Tools"),
+        (
+            {"tool_choice": {"allowed_tools": {"tools": [1, TOOL, {"function": {"Name": "f"}}]}}},
+            "tool_choice.allowed_tools.tools[2].function.Name",
+        ),
+        ({"response_format": SCHEMA | {"Type": "text"}}, "response_format.Type"),
+        ({"response_format": {"Json_Schema": {}}}, "response_format.Json_Schema"),
+        ({"response_format": {"json_schema": {"name": "s", "Schema": {}}}}, "response_format.json_schema.Schema"),
+    ],
+)
+def test_refuses_a_lookalike_in_what_describes_tools_and_formats(fields: dict[str, Any], param: str) -> None:
+    assert refusal(chat(**fields)) == ("unknown_parameter", param)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [TOOL, CUSTOM, {"type": "novel", "novel": {"Name": 1}}, {"function": "f"}, {"function": None, "custom": []}, {}]},
+        {"tools": [TOOL | {"cache_control": {"Type": "x"}}]},
+        {"functions": [FUNCTION], "function_call": {"name": "f"}},
+        {"functions": [], "function_call": "auto"},
+        {"tools": [TOOL], "tool_choice": TOOL},
+        {"tools": [TOOL], "tool_choice": ALLOWED},
+        {"tool_choice": "auto", "response_format": None},
+        {"response_format": SCHEMA},
+        {"response_format": {"type": "json_schema", "json_schema": "s"}},
+        {"response_format": "text"},
+        {"response_format": ["text"]},
+    ],
+)
+def test_json_schemas_are_the_clients_own_vocabulary_and_what_is_unknown_rides_along(fields: dict[str, Any]) -> None:
+    assert read_chat(make_inbound(chat(**fields))).document == chat(**fields)
 
 
 TEXT = {"type": "text", "text": "Hi"}

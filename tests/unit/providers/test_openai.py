@@ -79,6 +79,39 @@ def test_a_stream_always_asks_for_usage(sent: bytes, expected: bytes) -> None:
     assert AZURE.encode(call, make_deployment()).body == expected
 
 
+@pytest.mark.parametrize(
+    ("asked", "ours", "sent", "usage"),
+    [
+        ("2024-09-01-preview", "2024-02-01", "2024-09-01-preview", True),
+        ("2024-10-21", "2025-03-01-preview", "2024-10-21", True),
+        ("2024-08-01-preview", "2024-10-21", "2024-10-21", True),
+        ("2023-05-15", "2024-09-01-preview", "2024-09-01-preview", True),
+        ("2024-06-01", "2024-08-01-preview", "2024-06-01", False),
+        (None, "2024-06-01", "2024-06-01", False),
+        ("preview", "2024-06-01", "2024-06-01", False),
+    ],
+)
+def test_a_stream_asks_for_usage_only_where_the_version_has_it(asked: str | None, ours: str, sent: str, usage: bool) -> None:
+    deployment = make_deployment(backend=make_backend(api_version=ours))
+    call = make_call({"model": "m", "messages": [], "stream": True}, api_version=asked)
+    request = AZURE.encode(call, deployment)
+    assert request.url.endswith(f"chat/completions?api-version={sent}")
+    assert (b'"stream_options":{"include_usage":true}' in request.body) is usage
+    assert usage or request.body is call.body
+
+
+def test_an_old_version_is_kept_where_nothing_is_streamed() -> None:
+    assert AZURE.encode(make_call(api_version="2023-05-15"), make_deployment()).url.endswith("?api-version=2023-05-15")
+
+
+def test_a_client_that_asks_an_old_version_for_usage_gets_a_version_that_has_it_or_azures_own_words() -> None:
+    call = make_call({"stream": True, "stream_options": {"include_usage": False}}, api_version="2023-05-15")
+    new, old = (make_deployment(backend=make_backend(api_version=version)) for version in ("2024-10-21", "2024-06-01"))
+    assert AZURE.encode(call, new).url.endswith("?api-version=2024-10-21")
+    assert b'"include_usage":true' in AZURE.encode(call, new).body.replace(b" ", b"")
+    assert AZURE.encode(call, old).body is call.body
+
+
 @pytest.mark.parametrize("options", [{"include_usage": True}, {"include_usage": True, "include_obfuscation": False}, "wrong"])
 def test_a_stream_that_asks_already_is_sent_as_it_is(options: object) -> None:
     document = {"stream": True, "stream_options": options}

@@ -21,8 +21,8 @@ def sse(*payloads: bytes) -> bytes:
     return b"".join(b"data: " + payload + b"\n\n" for payload in payloads)
 
 
-def read(*pieces: bytes, include_usage: bool = False, limit: int = 1 << 20) -> list[StreamEvent]:
-    decoder = OpenAIStream(include_usage=include_usage, limit=limit)
+def read(*pieces: bytes, include_usage: bool = False, choices: int = 1, limit: int = 1 << 20) -> list[StreamEvent]:
+    decoder = OpenAIStream(include_usage=include_usage, choices=choices, limit=limit)
     return [event for piece in pieces for event in decoder.feed(piece)] + decoder.finish()
 
 
@@ -65,9 +65,24 @@ def test_withholds_the_usage_chunk_from_a_client_that_did_not_ask() -> None:
     assert read(sse(USAGE_CHUNK, b"[DONE]"), include_usage=True)[0] == StreamEvent(sse(USAGE_CHUNK), usage=usage)
 
 
-def test_keeps_usage_that_comes_with_output() -> None:
-    event = read(sse(chunk({"content": "x"}, usage=USAGE), b"[DONE]"))[0]
-    assert (event.text, event.usage is not None, event.data) == ("x", True, sse(chunk({"content": "x"}, usage=USAGE)))
+def test_usage_that_comes_with_output_is_read_but_shown_only_to_who_asked() -> None:
+    sent, numbers = chunk({"content": "x"}, usage=USAGE), Usage(prompt_tokens=9, completion_tokens=4, cached_tokens=5)
+    event = read(sse(sent, b"[DONE]"))[0]
+    assert (event.text, event.usage, event.data) == ("x", numbers, sse(chunk({"content": "x"})))
+    event = read(sse(sent, b"[DONE]"), include_usage=True)[0]
+    assert (event.text, event.usage, event.data) == ("x", numbers, sse(sent))
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'{ "usage" : {"prompt_tokens":1} , "choices":[{ "n":1.0e-0}] }', b'{"choices":[{ "n":1.0e-0}] }'),
+        (b'{"choices":[{"usage":{"a":1}}],"us\\u0061ge":{"prompt_tokens":1},"x":"}"}', b'{"choices":[{"usage":{"a":1}}],"x":"}"}'),
+    ],
+)
+def test_usage_is_cut_out_byte_by_byte(data: bytes, expected: bytes) -> None:
+    event = read(sse(data, b"[DONE]"))[0]
+    assert (event.data, event.usage) == (sse(expected), Usage(prompt_tokens=1))
 
 
 @pytest.mark.parametrize("include_usage", [True, False])
@@ -152,6 +167,54 @@ def test_an_end_without_done_is_an_error(rest: bytes) -> None:
     assert codes(read(sse(chunk({"content": "a"})), rest))[-1] == "upstream_interrupted"
     decoder = OpenAIStream(include_usage=False)
     assert codes(decoder.finish() + decoder.finish()) == ["upstream_interrupted"]
+
+
+STOP = chunk(finish_reason="stop")
+ENDED = StreamEvent(DONE, done=True)
+
+
+@pytest.mark.parametrize("rest", [b"", b": ping\n\n", b"data: [DO", b'data: {"choices":[],"usa', b"data:"])
+def test_an_end_without_done_is_an_end_where_every_choice_has_finished(rest: bytes) -> None:
+    events = read(sse(chunk({"content": "a"}), STOP, USAGE_CHUNK), rest)
+    assert events[-1] == ENDED
+    assert codes(events) == [None] * 4
+    assert events[2] == StreamEvent(b"", usage=Usage(prompt_tokens=9, completion_tokens=4, cached_tokens=5))
+    decoder = OpenAIStream(include_usage=False)
+    decoder.feed(sse(STOP))
+    assert (decoder.finish(), decoder.finish(), decoder.feed(sse(STOP))) == ([ENDED], [], [])
+
+
+def finished(*indexes: object) -> bytes:
+    return json.dumps({"choices": [{"index": index, "delta": {}, "finish_reason": "stop"} for index in indexes]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "choices", "complete"),
+    [
+        ([finished(0), finished(1)], 2, True),
+        ([finished(1, 0)], 2, True),
+        ([finished(0), finished(0)], 2, False),
+        ([finished(0), finished(2)], 2, False),
+        ([finished(1)], 1, False),
+        ([finished(0), finished(-1), finished(True), finished([1]), finished("1"), finished(1.0)], 2, False),
+        ([b'{"choices":[{"finish_reason":"stop"}]}'], 1, True),
+        ([b'{"choices":[{"finish_reason":"stop"},{"finish_reason":"stop"}]}'], 2, False),
+        ([b'{"choices":[{"index":0,"finish_reason":""}]}'], 1, False),
+        ([STOP, b'{"choices":[],"usage":null}'], 1, True),
+    ],
+)
+def test_every_choice_must_have_finished(chunks: list[bytes], choices: int, complete: bool) -> None:
+    events = read(sse(*chunks), choices=choices)
+    assert codes(events[:-1]) == [None] * len(chunks)
+    assert (events[-1] == ENDED) is complete
+    assert codes(events)[-1] == (None if complete else "upstream_interrupted")
+
+
+def test_a_last_event_without_its_blank_line_counts_if_it_is_whole() -> None:
+    assert read(sse(chunk({"content": "a"})), b"data: " + STOP)[1:] == [StreamEvent(sse(STOP), finish_reason="stop"), ENDED]
+    assert read(sse(STOP), b"data: " + USAGE_CHUNK + b"\n")[1].usage is not None
+    assert codes(read(sse(STOP), b'data: {"error":{"code":"429"}}')) == [None, "upstream_throttled"]
+    assert codes(read(b"data: " + chunk({"content": "a"}))) == [None, "upstream_interrupted"]
 
 
 @pytest.mark.parametrize("last", [b"data: [DONE]", b"data: [DONE]\n", b"data: [DONE]\r", b"data: [DONE]\r\n"])
