@@ -18,8 +18,8 @@ import uvloop
 from devhost import console
 from devhost.environment import apply_settings, data_folder, write_private
 from devhost.host import ROOT, AppError, build
-from devhost.keys import ALWAYS, demo_keys, example_model, until_ready
-from devhost.server import DRAIN_S, Server, bind, url_of
+from devhost.keys import demo_keys, example_model, until_ready
+from devhost.server import DRAIN_S, MAX_PORT, Server, bind, url_of
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=7071, help="where to serve; 0 takes any free port (default: 7071)")
     parser.add_argument("--host", default="127.0.0.1", help="the address to serve on (default: 127.0.0.1)")
     parser.add_argument("--data", type=Path, help="folder for all state; without it a temporary one, removed at the end")
-    parser.add_argument("--catalog", type=Path, help="the catalogue (default: GATEWAY_CATALOG, or catalog.yaml)")
+    parser.add_argument("--catalog", help="the catalogue: a path or an https URL (default: GATEWAY_CATALOG, or catalog.yaml)")
     parser.add_argument("--no-simulator", action="store_true", help="do not start the simulated backends")
     parser.add_argument("--worker", action="store_true", help="run the app through Microsoft's worker library")
     parser.add_argument("--app", type=Path, default=ROOT, help="folder of the Function App (default: this one)")
@@ -74,7 +74,7 @@ async def serve(options: argparse.Namespace, sock: socket.socket, data: Path) ->
             await until_ready(url)
             admin_key = os.environ["GATEWAY_ADMIN_KEY"]
             keys = await demo_keys(url, admin_key, data)
-            model = await example_model(url, keys[ALWAYS])
+            model = await example_model()
             kept = options.data is not None
             banner = console.Banner(url, mode, admin_key, admin_key_given, keys, simulator_url, data, kept, model)
             if options.ready_file is not None:
@@ -107,11 +107,11 @@ def stop_on_signals(server: Server) -> None:
     """Drain at the first Ctrl-C or SIGTERM; a second one does not wait."""
 
     def stop() -> None:
-        if server.should_exit:
-            server.force_exit = True
-        else:
-            console.say("\nstopping: finishing what runs (again to cut it short)")
+        server.force_exit = server.should_exit
         server.should_exit = True
+        console.say(
+            "\nstopping: cutting short what runs" if server.force_exit else "\nstopping: finishing what runs (again to cut it short)"
+        )
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -121,6 +121,9 @@ def stop_on_signals(server: Server) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 0 after a stop that was asked for, 1 if it could not serve."""
     options = parse(arguments)
+    if not 0 <= options.port <= MAX_PORT:
+        console.complain(f"there is no port {options.port}: they go up to {MAX_PORT}. Choose another: --port N, or make run PORT=N")
+        return 1
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         sock = bind(options.host, options.port)

@@ -1,8 +1,10 @@
-"""What the embedded host prints: made for eyes and for pasting."""
+"""What the embedded host prints: made for eyes and for pasting. Nobody has to read it: a pipe that is gone is no error."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 MODEL = "gpt-4o-mini"
 
@@ -87,19 +89,36 @@ def banner_text(banner: Banner, *, colour: bool) -> str:
 
 def greet(banner: Banner) -> None:
     """Print the greeting."""
-    print(banner_text(banner, colour=sys.stdout.isatty()), flush=True)
+    say(banner_text(banner, colour=_tty(sys.stdout)))
 
 
-def say(text: str) -> None:
+def say(text: str = "", *, end: str = "\n") -> None:
     """Print one line of progress."""
-    print(text, flush=True)
+    _print(sys.stdout, text + end)
 
 
 def complain(text: str) -> None:
     """Print what is wrong, on the error stream."""
-    print(_paint("31", "error: ", colour=sys.stderr.isatty()) + text, file=sys.stderr, flush=True)
+    _print(sys.stderr, _paint("31", "error: ", colour=_tty(sys.stderr)) + text + "\n")
 
 
 def warn(text: str) -> None:
     """Print what will hurt later, on the error stream."""
-    print(_paint("33", "warning: ", colour=sys.stderr.isatty()) + text, file=sys.stderr, flush=True)
+    _print(sys.stderr, _paint("33", "warning: ", colour=_tty(sys.stderr)) + text + "\n")
+
+
+def _tty(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def _print(stream: TextIO | None, text: str) -> None:
+    """Write at once; to nowhere, from then on, if whoever read the stream has gone (`make run | head`)."""
+    if stream is None:  # it was closed before we began
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # what is still buffered goes there too, or the exit would fail over it
+        os.close(nowhere)

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import openai
 import uvloop
@@ -63,28 +63,34 @@ async def gateway(simulator_url: str) -> AsyncIterator[dict[str, Any]]:
         DemoError: It does not start, or does not end with 0.
     """
     own = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "SIMULATOR_", "AzureWebJobs"))}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+", encoding="utf-8") as log:
         ready = Path(folder) / "ready.json"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "devhost", "--port", "0", "--ready-file", str(ready)),
             cwd=ROOT,
             env=own | {"SIMULATOR_URL": simulator_url},
             stdout=asyncio.subprocess.PIPE,
+            stderr=log,  # it warns of the backend that is broken on purpose
         )
         try:
             async with asyncio.timeout(START_S):
                 while not ready.exists() and await process.stdout.readline():  # type: ignore[union-attr]  # it is a pipe
                     pass
             if not ready.exists():
-                raise DemoError("the gateway did not start")
+                raise DemoError(f"the gateway did not start\n{_text(log)}")
             yield json.loads(ready.read_text(encoding="utf-8"))
         finally:
             if process.returncode is None:
                 process.terminate()
             async with asyncio.timeout(STOP_S):
                 await process.communicate()
-    if process.returncode != 0:
-        raise DemoError(f"the gateway ended with {process.returncode}")
+        if process.returncode != 0:
+            raise DemoError(f"the gateway ended with {process.returncode}\n{_text(log)}")
+
+
+def _text(log: TextIO) -> str:
+    log.seek(0)
+    return log.read()
 
 
 async def streamed_chat(client: openai.AsyncOpenAI) -> Seen:
@@ -97,15 +103,15 @@ async def streamed_chat(client: openai.AsyncOpenAI) -> Seen:
         stream_options={"include_usage": True},
     )
     seen = Seen(raw.status_code, dict(raw.headers))
-    print("      ", end="")
+    console.say("      ", end="")
     async for chunk in raw.parse():
         if chunk.usage is not None:
             seen.tokens = chunk.usage.total_tokens
         text = chunk.choices[0].delta.content if chunk.choices else None
         if text and seen.first_s is None:
             seen.first_s = time.perf_counter() - began_s
-        print(text or "", end="", flush=True)
-    print()
+        console.say(text or "", end="")
+    console.say()
     return seen
 
 

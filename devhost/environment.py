@@ -55,16 +55,16 @@ def kept_secret(path: Path, prefix: str = "") -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def apply_settings(data: Path, catalog: Path | None, simulator_url: str | None) -> None:
+def apply_settings(data: Path, catalog: str | None, simulator_url: str | None) -> None:
     """Set what is unset in the environment, before the app is imported.
 
     Args:
         data: The folder for all state.
-        catalog: The catalogue that the command line names; it wins over the environment.
+        catalog: The catalogue that the command line names, a path or an https URL; it wins over the environment.
         simulator_url: Where the simulated backends listen; None if none were started.
     """
     if catalog is not None:
-        os.environ["GATEWAY_CATALOG"] = str(catalog)
+        os.environ["GATEWAY_CATALOG"] = catalog
     defaults: dict[str, Callable[[], str]] = {
         "GATEWAY_CATALOG": lambda: str(ROOT / "catalog.yaml"),
         "GATEWAY_TABLES": lambda: f"sqlite:///{data / 'tables.db'}",

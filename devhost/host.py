@@ -13,6 +13,7 @@ route's values.
 """
 
 import asyncio
+import contextlib
 import importlib
 import inspect
 import json
@@ -116,7 +117,11 @@ class Host:
             await not_found(send, uuid.uuid4().hex)
             return
         target, scope["path_params"] = found
-        await target(scope, receive, send)
+        try:
+            await target(scope, receive, send)
+        except asyncio.CancelledError:  # the stop's: what did not answer for itself is answered for
+            with contextlib.suppress(RuntimeError):  # it had begun to answer
+                await empty(send, 503)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":

@@ -100,14 +100,15 @@ def stale_requirements(root: Path, uv: str) -> bool:
     return wanted != (root / "requirements.txt").read_text(encoding="utf-8")
 
 
-def indexes(archive: Path) -> str | None:
-    """Unpack the zip elsewhere and index it with what is in it alone; return what went wrong."""
+def indexes(archive: Path) -> tuple[int, str]:
+    """Unpack the zip elsewhere and index it with what is in it alone; return how many functions it has, and what went wrong."""
     script = "import function_app; print(len(function_app.app.get_functions()))"
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(folder)
         done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stderr.strip() if done.returncode or not int(done.stdout or 0) else None
+    count = 0 if done.returncode else int(done.stdout or 0)
+    return count, "" if count else done.stderr.strip() or "it has no functions"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,8 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         if stale_requirements(ROOT, options.uv):
             faults.append("requirements.txt is not what uv.lock says: make requirements")
-        if fault := indexes(target):
+        else:
+            console.say("requirements.txt: agrees with uv.lock")
+        count, fault = indexes(target)
+        if fault:
             faults.append(f"the package cannot be indexed: {fault}")
+        else:
+            console.say(f"the package: unpacked on its own, it registers {count} functions")
     for fault in faults:
         console.complain(fault)
     console.say(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1024:.0f} KB, {len(packed)} files")

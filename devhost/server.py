@@ -5,9 +5,9 @@ gateway's last stream, and a stop that was asked for is success, not death by si
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -15,6 +15,9 @@ from uvicorn.lifespan.off import LifespanOff
 
 DRAIN_S = 30.0
 SETTLE_S = 5.0
+CUT_S = 0.5  # the same once it was told to cut short
+STEP_S = 0.05
+MAX_PORT = 65535
 KEEP_ALIVE_S = 75
 
 
@@ -65,7 +68,7 @@ class Server(uvicorn.Server):
             )
         )
 
-    @contextmanager
+    @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the process's own handler."""
         yield
@@ -74,9 +77,26 @@ class Server(uvicorn.Server):
         """Drain, then end the application: also after a cut, what was cut may first settle its accounts."""
         lifespan, self.lifespan = self.lifespan, LifespanOff(self.config)
         await super().shutdown(sockets)
-        if self.server_state.tasks:
-            await asyncio.wait(set(self.server_state.tasks), timeout=SETTLE_S)
+        await self._settled()
         await lifespan.shutdown()
+
+    async def _wait_tasks_to_complete(self) -> None:
+        """Wait for what runs, within uvicorn's bound; told to cut short, cancel it as uvicorn does when the bound is over."""
+        await super()._wait_tasks_to_complete()
+        if self.force_exit:
+            for task in self.server_state.tasks:
+                task.cancel("cut short")
+
+    async def _settled(self) -> None:
+        """Let what was cut end by itself; a client that reads nothing is dropped, so that it cannot hold up the end."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        while self.server_state.tasks and loop.time() - began_s < (CUT_S if self.force_exit else SETTLE_S):
+            await asyncio.wait(set(self.server_state.tasks), timeout=STEP_S)
+        if self.server_state.tasks:
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.wait(set(self.server_state.tasks), timeout=CUT_S)
 
     async def until_started(self, running: "asyncio.Task[None]") -> None:
         """Return when it accepts connections.

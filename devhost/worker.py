@@ -109,12 +109,10 @@ async def _invoke(function: HttpFunction, function_id: str, scope: Scope, receiv
     invocation = asyncio.create_task(_invocation(function, function_id, invocation_id, scope))
     inner = dict(scope, headers=[*scope["headers"], (HEADER, invocation_id.encode())])
     inner.pop("path_params", None)
-    failure: Exception | None = None
+    exchange = asyncio.create_task(_CapturedServer.app(inner, receive, send))
     try:
-        await _CapturedServer.app(inner, receive, send)
-    except Exception as error:  # noqa: BLE001  # the application has answered 500 and raises the handler's own error again
-        failure = error
-    except BaseException:
+        failure = await _ended(exchange, invocation)
+    except asyncio.CancelledError:
         invocation.cancel()
         raise
     finally:
@@ -128,6 +126,29 @@ async def _invoke(function: HttpFunction, function_id: str, scope: Scope, receiv
         log.error("function %s failed: %s\n%s", function.name, exception.message, exception.stack_trace)
     elif failure is not None:
         raise failure
+
+
+async def _ended(exchange: "asyncio.Task[None]", invocation: "asyncio.Task[Any]") -> Exception | None:
+    """Wait for the exchange's end; return its error, the handler's own, which the application raises again after its 500.
+
+    A cancellation goes to whoever holds the answer: to the handler until it has returned one, then to the exchange that
+    sends it. Either may still answer for itself.
+
+    Raises:
+        CancelledError: It did not.
+    """
+    try:
+        await asyncio.wait({exchange})
+    except asyncio.CancelledError:
+        try:
+            (exchange if invocation.done() else invocation).cancel()
+            await asyncio.wait({exchange})
+        finally:
+            exchange.cancel()
+        if not exchange.cancelled() and exchange.exception() is None:
+            return None
+        raise
+    return exchange.exception()  # type: ignore[return-value]  # a cancellation is raised
 
 
 async def _invocation(function: HttpFunction, function_id: str, invocation_id: str, scope: Scope) -> Any:

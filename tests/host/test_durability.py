@@ -1,6 +1,5 @@
 """What a kill -9 takes with it, and what it does not: records younger than a second, never a key; and a SIGTERM takes nothing."""
 
-import contextlib
 import http.client
 import sys
 import threading
@@ -106,32 +105,6 @@ def test_a_sigterm_takes_nothing(running: Running) -> None:
     assert slow[0].status == 200, "a call under way is finished first"
     kept = [record["request_id"] for record in records_of(running.data)]
     assert sorted(name for name in kept if name in {*answered, slow[0].request_id}) == sorted([*answered, slow[0].request_id])
-
-
-def test_a_client_that_the_drain_cuts_off_is_recorded_too(mode: str, tmp_path: Path) -> None:
-    worker = ["--worker"] if mode == "worker" else []
-    mark = marker()
-    with started(tmp_path, "--data", str(tmp_path / "data"), "--drain-s", "1", *worker) as running:
-        calling = threading.Thread(target=_call_until_cut, args=(running, mark))
-        calling.start()
-        eventually(lambda: sent_upstream(running, mark), "the backend is asked")
-        assert running.stop() == 0
-        calling.join()
-    assert [record["error_code"] for record in records_of(running.data) if record["user"] == mark] == ["client_disconnected"]
-
-
-def _call_until_cut(running: Running, mark: str) -> None:
-    connection = connection_to(running.url)
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request(
-            "POST", "/v1/chat/completions", body_of(mark), {**bearer(running.demo_keys["unlimited"]), "x-gateway-user": mark}
-        )
-        reply_of(connection.getresponse())
-    connection.close()
-
-
-def body_of(mark: str) -> bytes:
-    return b'{"model":"mock-hang","stream":true,"messages":[{"role":"user","content":"%b"}]}' % mark.encode()
 
 
 def test_the_backends_key_is_nowhere_but_upstream(mode: str, tmp_path: Path) -> None:

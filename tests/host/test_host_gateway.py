@@ -1,12 +1,12 @@
 """What a user does first: start it, paste what it prints, run the demo."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from devhost.console import snippets
+from tests.host import asking
 from tests.host.conftest import ROOT, environment
 from tests.host.test_host_app import ask
 
@@ -54,9 +54,28 @@ def test_the_demo_ends_well() -> None:
 
 
 def test_makes_new_demo_keys_when_the_kept_ones_are_refused(run_host: Any, tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "demo-keys.json").write_text(json.dumps({"unlimited": "gwk_of_another_store"}), encoding="utf-8")
-    running = run_host("--data", str(data))
-    assert running.demo_keys["unlimited"] != "gwk_of_another_store"
-    assert running.stop() == 0
+    first = run_host("--data", str(tmp_path / "data"))
+    assert first.stop() == 0
+    (first.data / "tables.db").unlink()
+    second = run_host("--data", str(tmp_path / "data"))
+    assert second.stop() == 0
+    other = run_host("--data", str(tmp_path / "data"), settings={"GATEWAY_KEY_PEPPER": "another pepper of enough characters"})
+    assert other.stop() == 0
+    assert len({running.demo_keys["unlimited"] for running in (first, second, other)}) == 3
+
+
+def test_a_start_leaves_no_usage_of_its_own(run_host: Any, tmp_path: Path) -> None:
+    keys = []
+    for _ in range(2):  # keys that are made, and keys that are kept
+        running = run_host("--data", str(tmp_path / "data"))
+        assert asking.ask(running, "GET", "/manage/usage", key=running.admin_key).json()["data"] == []
+        assert running.stop() == 0
+        keys.append(running.demo_keys)
+    assert keys[0] == keys[1]
+
+
+def test_the_catalogue_may_be_behind_a_url(run_host: Any) -> None:
+    running = run_host("--catalog", "https://127.0.0.1:1/catalog.yaml")
+    assert running.wait() == 1
+    assert "https://127.0.0.1:1/catalog.yaml" in running.errors()
+    assert running.errors().count("\n") == 1

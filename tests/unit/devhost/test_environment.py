@@ -1,11 +1,15 @@
 """Folders, secrets and settings of a local gateway."""
 
+import multiprocessing
 import stat
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
 from devhost.environment import apply_settings, data_folder, kept_secret, write_private
+
+HOSTS, ROUNDS, START_S = 4, 3, 60
 
 
 def test_a_secret_is_made_once_and_only_for_its_owner(tmp_path: Path) -> None:
@@ -15,6 +19,26 @@ def test_a_secret_is_made_once_and_only_for_its_owner(tmp_path: Path) -> None:
     assert len(secret) > 40
     assert kept_secret(path) == secret
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def keep(path: Path, barrier: Barrier, found: "multiprocessing.Queue[str]") -> None:
+    barrier.wait(START_S)
+    found.put(kept_secret(path))
+
+
+def test_hosts_that_start_at_once_agree_on_one_secret(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    for number in range(ROUNDS):
+        barrier, found = context.Barrier(HOSTS), context.Queue()
+        hosts = [context.Process(target=keep, args=(tmp_path / f"key-{number}", barrier, found)) for _ in range(HOSTS)]
+        for host in hosts:
+            host.start()
+        secrets = [found.get(timeout=START_S) for _ in hosts]
+        for host in hosts:
+            host.join(START_S)
+        assert len(set(secrets)) == 1
+        assert (tmp_path / f"key-{number}").read_text(encoding="utf-8").strip() == secrets[0]
+    assert len(list(tmp_path.iterdir())) == ROUNDS, "parts were left behind"
 
 
 def test_replacing_a_file_leaves_no_part_behind(tmp_path: Path) -> None:
@@ -37,9 +61,9 @@ def test_sets_only_what_is_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for name in [f"GATEWAY_{name}" for name in names] + ["SIMULATOR_URL", "SIMULATOR_KEY"]:
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("GATEWAY_TABLES", "https://account.table.core.windows.net")
-    apply_settings(tmp_path, tmp_path / "c.yaml", "http://127.0.0.1:5")
+    apply_settings(tmp_path, "c.yaml", "http://127.0.0.1:5")
     assert os.environ["GATEWAY_TABLES"] == "https://account.table.core.windows.net"
-    assert os.environ["GATEWAY_CATALOG"] == str(tmp_path / "c.yaml")
+    assert os.environ["GATEWAY_CATALOG"] == "c.yaml"
     assert os.environ["GATEWAY_BLOBS"] == f"file:///{tmp_path}/blobs"
     assert os.environ["SIMULATOR_URL"] == "http://127.0.0.1:5"
     assert (tmp_path / "admin-key").read_text().strip() == os.environ["GATEWAY_ADMIN_KEY"]
