@@ -37,7 +37,7 @@ lint: $(STAMP) ## ruff, mypy (strict), import rules
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo
 
 format: $(STAMP) ## let ruff lay out the code
 	.venv/bin/ruff check --fix .
@@ -57,8 +57,9 @@ clean: ## remove what was built and installed
 	rm -rf .venv .tools dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(STAMP): uv.lock pyproject.toml .python-version | $(UV)
-	$(call say,"Installing Python and packages into .venv")
-	@$(UV) sync --frozen
+	$(call say,"Installing Python and packages into .venv (about a minute the first time)")
+	@$(UV) sync --frozen --quiet
+	@echo "Installed $$($(PYTHON) --version) and $$($(UV) pip list --quiet 2>/dev/null | tail -n +3 | wc -l) packages"
 	@touch $@
 
 .tools/bin/uv:

@@ -37,7 +37,7 @@ def azurite():
     """The connection string of an Azurite in memory, on ports that the system chose."""
     node = shutil.which("node")
     if node is None or not AZURITE.exists():
-        reason = "Azurite is not installed: it needs Node, and `npm ci` in tests/contract/azurite"
+        reason = "Azurite is not installed; `npm ci --prefix tests/contract/azurite` installs it, given Node"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     command = [node, str(AZURITE), "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence"]
     for service in ("blob", "queue", "table"):
