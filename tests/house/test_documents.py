@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from gateway.metering.reports import GROUPS
+from tests.host.asking import chat
+from tests.host.conftest import started
 from tests.house.sources import ROOT, Block, blocks, codes, files, modules, name_of, read, section, table
 
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)")
 USUAL_URL = "http://127.0.0.1:7071"
+PLACEHOLDER = re.compile(r"<!-- [A-Z]+:|\b(?:TODO|TBD|FIXME|XXX)\b")
 RUNNABLE = [(name, block) for name in DOCUMENTS if (ROOT / name).exists() for block in blocks(read(name)) if block.runnable]
 # Codes that no request can bring about, with the reason.
 UNREACHABLE = {
@@ -42,6 +45,16 @@ def test_a_block_that_is_marked_runnable_runs(document: str, block: Block, gatew
     assert block.prints in done.stdout
 
 
+def test_the_catalogue_that_readme_offers_can_be_served(tmp_path: Path) -> None:
+    (text,) = re.findall(r"<!-- a catalogue to serve -->\n```yaml\n(.*?)```", read("README.md"), re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    with started(tmp_path, "--catalog", str(tmp_path / "mine.yaml")) as running:
+        assert running.url, running.errors()
+        reply = chat(running, model="llama")
+    assert (reply.status, reply.headers["x-gateway-deployment"]) == (200, "llama-partner")
+    assert "`x-gateway-deployment: llama-partner`" in read("README.md")
+
+
 def test_readme_has_blocks_to_run_in_both_languages() -> None:
     assert {block.language for name, block in RUNNABLE if name == "README.md"} == {"bash", "python"}
 
@@ -49,6 +62,11 @@ def test_readme_has_blocks_to_run_in_both_languages() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_to_files_that_exist(document: str) -> None:
     assert [target for target in LINK.findall(read(document)) if not (ROOT / target).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_nothing_is_left_to_be_written(document: str) -> None:
+    assert PLACEHOLDER.findall(read(document)) == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

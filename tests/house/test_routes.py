@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -87,8 +88,22 @@ ASKS = {
     "manage_products": manages("/manage/products", {"id": "house", "models": ["*"]}),
     "manage_subscriptions": manages("/manage/subscriptions", {"product": "unlimited"}),
     "manage_usage": [Ask(200, "GET", "/manage/usage", None, "admin"), Ask(400, "GET", "/manage/usage?group_by=x", None, "admin")],
+    "manage_usage_record": [
+        Ask(200, "GET", "/manage/usage/{last}", None, "admin"),
+        Ask(404, "GET", "/manage/usage/req_nobody_made_this", None, "admin"),
+        Ask(403, "GET", "/manage/usage/{last}"),
+    ],
     "zz_manage_unknown": [Ask(404, "GET", "/manage/nothing", None, "admin"), Ask(405, "POST", "/manage/usage", {}, "admin")],
 }
+
+
+def send_all(gateway: Any) -> Iterator[tuple[str, Ask, int, str]]:
+    """Send everything in order; `{last}` in a path is the request id of the one before."""
+    last = ""
+    for name, asks in ASKS.items():
+        for ask in asks:
+            status, last = send(gateway, ask._replace(path=ask.path.replace("{last}", last)))
+            yield name, ask, status, last
 
 
 def send(gateway: Any, ask: Ask) -> tuple[int, str]:
@@ -123,7 +138,7 @@ async def usage_rows(gateway: Any) -> list[Entity]:
 
 
 async def test_every_request_leaves_exactly_one_usage_record(gateway: Any) -> None:
-    sent = [(name, ask, *send(gateway, ask)) for name, asks in ASKS.items() for ask in asks]
+    sent = list(send_all(gateway))
     assert [(name, ask, status) for name, ask, status, _ in sent if status != ask.status] == []
     assert len({request_id for *_, request_id in sent}) == len(sent)
     rows = await usage_rows(gateway)
