@@ -47,7 +47,6 @@ PLAIN: dict[str, tuple[bytes, int, str]] = {
     "two-lengths": (answer(WHOLE, "200 OK", "content-length: 3"), 502, "upstream_malformed"),
     "interim-for-ever": (b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 10_000, 502, "upstream_malformed"),
     "upgrade": (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nhello", 502, "upstream_malformed"),
-    "followed-by-noise": (answer(WHOLE).replace(b"connection: close\r\n", b"") + SECRET.encode(), 502, "upstream_malformed"),
     "short-body": (answer(WHOLE, length=len(WHOLE) + 9), 502, "upstream_interrupted"),
     "empty": (answer(b""), 502, "upstream_malformed"),
     "no-content": (b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n", 502, "upstream_malformed"),
@@ -63,7 +62,7 @@ PLAIN: dict[str, tuple[bytes, int, str]] = {
     "redirect": (answer(b"", "302 Found", f"location: http://{SECRET}/"), 502, "upstream_error"),
     "not-modified": (b"HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n", 502, "upstream_error"),
     "teapot": (answer(SECRET.encode(), "418 Teapot"), 502, "upstream_error"),
-    "odd-status": (answer(b"", "799 What"), 502, "upstream_error"),
+    "odd-status": (answer(b"", "799 What"), 502, "upstream_malformed"),
     "401": (answer(json.dumps({"error": {"message": SECRET}}).encode(), "401 No"), 502, "upstream_auth_failed"),
     "404": (answer(json.dumps({"error": {"message": SECRET}}).encode(), "404 No"), 502, "upstream_not_found"),
     "408": (answer(SECRET.encode(), "408 Slow"), 504, "upstream_timeout"),
@@ -82,6 +81,7 @@ FINE: dict[str, bytes] = {
     "no-length": b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + WHOLE,
     "chunks": chunked(*[bytes([byte]) for byte in WHOLE], end=b"0;x=y\r\nx-trailer: z\r\n\r\n"),
     "kept-alive": answer(WHOLE).replace(b"connection: close\r\n", b""),
+    "followed-by-noise": answer(WHOLE).replace(b"connection: close\r\n", b"") + SECRET.encode(),
     "twice": (answer(WHOLE) + answer(WHOLE.replace(b"Hi", SECRET.encode()))).replace(b"connection: close\r\n", b""),
 }
 # name → what the backend sends, the code of the last event (None: it ends well), and how many events come before

@@ -128,14 +128,21 @@ REFUSED: dict[str, tuple[Callable[[Any], Reply], int, str]] = {
 }
 
 
+# The backend may have worked, and billed: the prompt is estimated, and flagged.
+IN_DOUBT = {"backend hangs", "broken answer"}
+
+
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_refused_call_is_recorded_once_and_costs_nothing(gateway: Any, case: str) -> None:
+def test_a_refused_call_is_recorded_once_and_costs_nothing_unless_a_backend_may_have_worked(gateway: Any, case: str) -> None:
     call, status, code = REFUSED[case]
     reply = call(gateway)
     assert (reply.status, reply.error["code"]) == (status, code)
     record = record_of(gateway, request_id=reply.request_id)
     assert (record["status"], record["error_code"]) == (status, code)
-    assert (record["prompt_tokens"], record["completion_tokens"], record["cost_micro_usd"]) == (0, 0, 0)
+    if case in IN_DOUBT:
+        assert (record["tokens_estimated"], record["prompt_tokens"] > 0, record["completion_tokens"]) == (True, True, 0)
+    else:
+        assert (record["prompt_tokens"], record["completion_tokens"], record["cost_micro_usd"]) == (0, 0, 0)
     check_times(record)
 
 
