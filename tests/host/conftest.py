@@ -10,12 +10,15 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+
+from devhost.simulator.server import Simulator, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE_APP = Path(__file__).parent / "sample_app"
@@ -135,3 +138,15 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The sample app instead of the gateway, in both modes; its routes are under /base."""
     yield from _session(request, tmp_path_factory, "--app", str(SAMPLE_APP), "--no-simulator")
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with serve() as running:
+        yield running

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import aiohttp
 import openai
@@ -13,37 +11,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from devhost.simulator.config import SimulatorConfig
 from devhost.simulator.server import Simulator, serve
-
-USER: list[Any] = [{"role": "user", "content": "hello"}]
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    async with serve() as running:
-        yield running
-
-
-@dataclass
-class Answered:
-    status: int
-    headers: Any
-    text: str
-    json: Any = field(default=None)
-
-
-async def chat(http: aiohttp.ClientSession, base: str, deployment: str = "chat", raw: bytes | None = None, **body: Any) -> Answered:
-    url = f"{base}/openai/deployments/{deployment}/chat/completions?api-version=2024-10-21"
-    data = raw if raw is not None else json.dumps({"messages": USER} | body).encode()
-    async with http.post(url, data=data, headers={"api-key": "key"}) as answer:
-        text = await answer.text()
-        is_json = answer.content_type == "application/json" and deployment != "mock-malformed"
-        return Answered(answer.status, answer.headers, text, json.loads(text) if is_json else None)
+from tests.host.simulating import chat
 
 
 @pytest.mark.parametrize(

@@ -1,45 +1,18 @@
 """Every field of a chat request that we act on: what is taken, what is refused, and how the refusal names it."""
 
-import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.call import Inbound, Operation, Surface
+from gateway.domain.call import Operation, Surface
 from gateway.domain.chat import MAX_MESSAGES, read_chat
 from gateway.errors import RequestError
+from tests.unit.domain.chat_requests import ABSENT, HELLO, chat, make_inbound, refusal
 
-HELLO = {"role": "user", "content": "Hello"}
-ABSENT = object()
-
-
-def make_inbound(document: Any = None, **over: Any) -> Inbound:
-    fields: dict[str, Any] = {
-        "operation": Operation.CHAT,
-        "surface": Surface.OPENAI,
-        "request_id": "req-1",
-        "method": "POST",
-        "path": "/v1/chat/completions",
-        "headers": {},
-        "query": {},
-        "path_model": "",
-        "body": json.dumps(document).encode(),
-        "received_s": 0.0,
-    }
-    return Inbound(**fields | over)
-
-
-def chat(**over: Any) -> dict[str, Any]:
-    return {name: value for name, value in ({"model": "gpt-4o", "messages": [HELLO]} | over).items() if value is not ABSENT}
-
-
-def refusal(document: dict[str, Any], **over: Any) -> tuple[str, str | None]:
-    with pytest.raises(RequestError) as caught:
-        read_chat(make_inbound(document, **over))
-    assert caught.value.status == 400
-    return caught.value.code, caught.value.param
+TEXT = {"type": "text", "text": "Hi"}
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}}
 
 
 def test_reads_the_fields_we_act_on_and_keeps_the_bytes() -> None:
@@ -121,65 +94,6 @@ def test_a_deployment_name_has_the_same_limit_as_a_model() -> None:
 )
 def test_refuses_a_wrong_field_and_names_it(fields: dict[str, Any], code: str, param: str) -> None:
     assert refusal(chat(**fields)) == (code, param)
-
-
-FUNCTION = {"name": "f", "description": "d", "strict": True, "parameters": {"type": "object", "Name": {"Type": "string"}}}
-TOOL = {"type": "function", "function": FUNCTION}
-CUSTOM = {"type": "custom", "custom": {"name": "c", "description": "d", "format": {"type": "grammar", "grammar": {"syntax": "lark"}}}}
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "strict": True, "schema": {"Type": 1, "properties": {"Name": {}}}}}
-ALLOWED = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [TOOL]}}
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"tools": [TOOL, TOOL | {"Function": FUNCTION}]}, "tools[1].Function"),
-        ({"tools": [{"function": {"name": "f", "Name": "g"}}]}, "tools[0].function.Name"),
-        ({"tools": [{"function": FUNCTION | {"\uff50arameters": {}}}]}, "tools[0].function.\uff50arameters"),
-        ({"tools": [{"function": {"DESCRIPTION": "d"}}]}, "tools[0].function.DESCRIPTION"),
-        ({"tools": [{"function": {"\u017ftrict": True}}]}, "tools[0].function.\u017ftrict"),
-        ({"tools": [{"custom": {"Format": {}}}]}, "tools[0].custom.Format"),
-        ({"tools": [{"Type": "function"}]}, "tools[0].Type"),
-        ({"functions": [FUNCTION, FUNCTION | {"Name": "g"}]}, "functions[1].Name"),
-        ({"function_call": {"name": "f", "NAME": "g"}}, "function_call.NAME"),
-        ({"tool_choice": {"Type": "function"}}, "tool_choice.Type"),
-        ({"tool_choice": {"function": {"Name": "f"}}}, "tool_choice.function.Name"),
-        ({"tool_choice": {"allowed_tools": {"Tools": []}}}, "tool_choice.allowed_tools.Tools"),
-        (
-            {"tool_choice": {"allowed_tools": {"tools": [1, TOOL, {"function": {"Name": "f"}}]}}},
-            "tool_choice.allowed_tools.tools[2].function.Name",
-        ),
-        ({"response_format": SCHEMA | {"Type": "text"}}, "response_format.Type"),
-        ({"response_format": {"Json_Schema": {}}}, "response_format.Json_Schema"),
-        ({"response_format": {"json_schema": {"name": "s", "Schema": {}}}}, "response_format.json_schema.Schema"),
-    ],
-)
-def test_refuses_a_lookalike_in_what_describes_tools_and_formats(fields: dict[str, Any], param: str) -> None:
-    assert refusal(chat(**fields)) == ("unknown_parameter", param)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"tools": [TOOL, CUSTOM, {"type": "novel", "novel": {"Name": 1}}, {"function": "f"}, {"function": None, "custom": []}, {}]},
-        {"tools": [TOOL | {"cache_control": {"Type": "x"}}]},
-        {"functions": [FUNCTION], "function_call": {"name": "f"}},
-        {"functions": [], "function_call": "auto"},
-        {"tools": [TOOL], "tool_choice": TOOL},
-        {"tools": [TOOL], "tool_choice": ALLOWED},
-        {"tool_choice": "auto", "response_format": None},
-        {"response_format": SCHEMA},
-        {"response_format": {"type": "json_schema", "json_schema": "s"}},
-        {"response_format": "text"},
-        {"response_format": ["text"]},
-    ],
-)
-def test_json_schemas_are_the_clients_own_vocabulary_and_what_is_unknown_rides_along(fields: dict[str, Any]) -> None:
-    assert read_chat(make_inbound(chat(**fields))).document == chat(**fields)
-
-
-TEXT = {"type": "text", "text": "Hi"}
-IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}}
 
 
 @pytest.mark.parametrize(
