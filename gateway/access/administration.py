@@ -30,6 +30,8 @@ class _ProductRequest(msgspec.Struct, forbid_unknown_fields=True):
     id: str
     models: tuple[str, ...]
     limits: Limits = Limits()
+    guardrails: tuple[str, ...] = ()
+    requires_approval: bool = False
 
 
 class _SubscriptionRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,12 +56,15 @@ class Administration:
         return _tenant(await self._directory.create_tenant(Tenant(asked.id, asked.name or asked.id, asked.data_zone)))
 
     async def create_product(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Create a product from `{"id", "models": [globs], "limits"?}`."""
+        """Create a product from `{"id", "models": [globs], "limits"?}`; guardrails and approval are still to come."""
         asked = _convert(document, _ProductRequest)
         _check_id(asked.id)
         if not asked.models:
             raise RequestError("'models' needs at least one glob; [\"*\"] means all", param="models", code="invalid_value")
         _check_limits(asked.limits)
+        for name in ("guardrails", "requires_approval"):
+            if getattr(asked, name):  # to take it and not hold it would be worse than to refuse it
+                raise RequestError(f"'{name}' is not in this version of the gateway; leave it out", param=name, code="not_supported")
         return _product(await self._directory.create_product(Product(asked.id, asked.models, asked.limits)))
 
     async def create_subscription(self, document: Mapping[str, Any]) -> dict[str, Any]:

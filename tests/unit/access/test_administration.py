@@ -181,3 +181,12 @@ async def test_a_bad_query_names_its_parameter(office: Office, query: dict[str, 
     with pytest.raises(GatewayError) as caught:
         await office.administration.list_subscriptions(query)
     assert (caught.value.status, caught.value.param) == (400, param)
+
+
+@pytest.mark.parametrize(("name", "none", "some"), [("guardrails", [], ["mask-pii"]), ("requires_approval", False, True)])
+async def test_what_this_version_cannot_hold_is_refused_and_not_ignored(name: str, none: Any, some: Any) -> None:
+    office = Office()
+    await office.administration.create_product({"id": "p", "models": ["*"], name: none})
+    with pytest.raises(RequestError) as caught:
+        await office.administration.create_product({"id": "q", "models": ["*"], name: some})
+    assert (caught.value.param, caught.value.code) == (name, "not_supported")
