@@ -5,7 +5,6 @@ importing the app must stay cheap, because every cold start pays for it.
 """
 
 import asyncio
-import gc
 import importlib
 import logging
 import random
@@ -40,7 +39,6 @@ log = logging.getLogger(__name__)
 clock = SystemClock()
 
 PROBE_TIMEOUT_S = 5.0
-COLLECTOR_THRESHOLDS = (20_000, 20, 50)
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -115,12 +113,9 @@ async def _open_tables(location: str, identity: "_Identity") -> Tables:
         from gateway.adapters.tables_sqlite import SqliteTables  # noqa: PLC0415 - only where it is used
 
         return SqliteTables(location.removeprefix("sqlite:///"))
-    tables = await asyncio.to_thread(importlib.import_module, "gateway.adapters.tables")  # imports the Azure SDK
-    try:
-        connected: Tables = tables.connect(location, await identity.credential() if _is_endpoint(location) else None)
-    except ValueError as exc:
-        raise SettingsError("GATEWAY_TABLES is no sqlite:/// path, no endpoint and no connection string") from exc
-    return connected
+    fault = "GATEWAY_TABLES is no sqlite:/// path, no endpoint and no connection string"
+    tables: Tables = await _connect("gateway.adapters.tables", location, identity, fault)
+    return tables
 
 
 async def _open_blobs(location: str, identity: "_Identity") -> Blobs:
@@ -128,12 +123,18 @@ async def _open_blobs(location: str, identity: "_Identity") -> Blobs:
         from gateway.adapters.blobs_files import FileBlobs  # noqa: PLC0415 - only where it is used
 
         return FileBlobs(location.removeprefix("file://"))
-    blobs = await asyncio.to_thread(importlib.import_module, "gateway.adapters.blobs")  # imports the Azure SDK
+    fault = "GATEWAY_BLOBS is no file:/// path, no endpoint and no connection string"
+    blobs: Blobs = await _connect("gateway.adapters.blobs", location, identity, fault)
+    return blobs
+
+
+async def _connect(adapter: str, location: str, identity: "_Identity", fault: str) -> Any:
+    """Connect an Azure adapter, importing its SDK; `fault` says what a location that is none should have been."""
+    module = await asyncio.to_thread(importlib.import_module, adapter)
     try:
-        connected: Blobs = blobs.connect(location, await identity.credential() if _is_endpoint(location) else None)
+        return module.connect(location, await identity.credential() if _is_endpoint(location) else None)
     except ValueError as exc:
-        raise SettingsError("GATEWAY_BLOBS is no file:/// path, no endpoint and no connection string") from exc
-    return connected
+        raise SettingsError(fault) from exc
 
 
 def _is_endpoint(location: str) -> bool:
@@ -178,7 +179,6 @@ class _Worker:
             async with self._building:
                 if self.gateway is None:
                     self.gateway = await _build_or_refuse()
-                    _calm_collector()
         return self.gateway
 
     async def shutdown(self) -> None:
@@ -196,17 +196,6 @@ async def _build_or_refuse() -> Gateway:
         raise Unavailable(
             "the gateway's configuration cannot be used; its operator finds the reason in the log", code="misconfigured"
         ) from exc
-
-
-def _calm_collector() -> None:
-    """Keep the garbage collector from walking what lives as long as the worker, and from running every few calls.
-
-    A call makes a few hundred short-lived objects and no cycles to speak of; by default it pays for a collection of
-    everything loaded. Measured by `make bench`: see the README.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 _worker = _Worker()

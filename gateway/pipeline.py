@@ -235,7 +235,7 @@ class Pipeline:
     async def _attempt(self, flight: Flight, call: Call, model: Model, deadline_s: float) -> _Opened:
         """Steps 9 and 10: the one loop that talks to backends until one begins to answer."""
         draft, plan = flight.draft, by_priority(model, self._rng)
-        remaining, inbound_id = plan.candidates, draft.inbound.request_id
+        remaining, request_id = plan.candidates, draft.inbound.request_id
         error: GatewayError | None = None
         while remaining:
             started_s = self._clock.now_s()
@@ -249,7 +249,7 @@ class Pipeline:
             except GatewayError as exc:
                 flight.failed(exc, doubted_before=doubted_before)
                 if isinstance(exc, UpstreamError) and not isinstance(exc, _NOT_THE_OPERATORS):
-                    log.warning("call %s: deployment %s of backend %s: %s", inbound_id, deployment.id, deployment.backend.id, exc.code)
+                    log.warning("call %s: deployment %s of backend %s: %s", request_id, deployment.id, deployment.backend.id, exc.code)
                 error = exc
             finally:
                 draft.upstream_wait_s += self._clock.now_s() - started_s

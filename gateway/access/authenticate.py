@@ -6,7 +6,6 @@ accepted. The bootstrap administrator's key opens /manage only and calls no mode
 
 import hashlib
 import hmac
-from collections import OrderedDict
 from collections.abc import Mapping
 
 from gateway.access import keys
@@ -32,7 +31,7 @@ class Authenticator:
     def __init__(self, records: Cached[KeyRecord], pepper: bytes, admin_key: str) -> None:
         self._records = records
         self._pepper = pepper
-        self._proved: OrderedDict[str, tuple[KeyRecord, str]] = OrderedDict()
+        self._proved: dict[str, tuple[str, str]] = {}  # hash and text by key id, the oldest first
         self._admin_hash = hashlib.sha256(admin_key.encode()).digest() if admin_key else b""
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
@@ -69,13 +68,13 @@ class Authenticator:
     def _proves(self, key: keys.VirtualKey, record: KeyRecord) -> bool:
         """Tell whether the key is the record's. What was proved once is remembered until the hash changes."""
         proved = self._proved.get(key.id)
-        if proved is not None and proved[0].hash == record.hash and hmac.compare_digest(proved[1], key.text):
+        if proved is not None and proved[0] == record.hash and hmac.compare_digest(proved[1], key.text):
             return True
         if not keys.matches(self._pepper, key, record.hash):
             return False
-        self._proved[key.id] = (record, key.text)
+        self._proved[key.id] = (record.hash, key.text)
         if len(self._proved) > PROVED_KEYS:
-            self._proved.popitem(last=False)
+            del self._proved[next(iter(self._proved))]
         return True
 
     def _is_admin(self, presented: str) -> bool:

@@ -1,7 +1,7 @@
 """An HTTP/1.1 client connection on httptools, for the hot path: one call at a time, bytes in and bytes out.
 
-Why not a library: aiohttp's client costs half of a whole call's CPU time here (see README, "Numbers"), and of what it
-does the gateway needs one thing: POST a body, read a status, headers and a body. llhttp, which also parses Node's HTTP,
+Why not a library: over aiohttp's client a whole call costs half as much CPU time again (README, "Numbers"), and of what
+it does the gateway needs one thing: POST a body, read a status, headers and a body. llhttp, which also parses Node's HTTP,
 does the parsing; this module is the state around it.
 
 Rules: a connection serves one exchange at a time and goes back to the pool only after a message that ended as its

@@ -10,7 +10,8 @@ import os
 import random
 
 _random = random.Random()  # noqa: S311 - see above
-os.register_at_fork(after_in_child=_random.seed)
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_random.seed)
 
 
 def uuid7_hex(unix_s: float) -> str:

@@ -24,7 +24,6 @@ async def environment(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(container, "_worker", container._Worker())
-    monkeypatch.setattr(container, "_calm_collector", lambda: None)  # it would calm the tests' own
     yield values
     await container.shutdown()
 
