@@ -6,6 +6,7 @@ GatewayError
 │   ├── UnsupportedMediaType 415
 │   └── PayloadTooLarge 413
 ├── AuthenticationError 401     no key, or one that does not exist, is revoked or has expired
+├── PaymentRequired 402         the call may cost more than its product lets pass unasked
 ├── PermissionDenied 403        a known caller that may not do this
 ├── NotFound 404
 │   └── ModelNotFound 404
@@ -13,7 +14,8 @@ GatewayError
 ├── Conflict 409                it exists already, or it changed in between
 ├── PreconditionFailed 412      If-Match does not hold any more
 ├── LimitExceeded 429
-│   └── RateLimited 429         requests or tokens per minute
+│   ├── RateLimited 429         requests, tokens or money per minute, or calls at once
+│   └── QuotaExhausted 403      a calendar quota or a budget is used up
 ├── UpstreamError 502           the model's backend failed us
 │   ├── UpstreamThrottled 429   it is over its own limit
 │   ├── UpstreamTimeout 504     no answer within the deadline
@@ -108,6 +110,12 @@ class PermissionDenied(GatewayError):
     status, type, code = 403, "permission_error", "permission_denied"
 
 
+class PaymentRequired(GatewayError):
+    """The call's estimated cost is over what its product lets pass; `details` name what can be done."""
+
+    status, type, code = 402, "invalid_request_error", "cost_confirmation_required"
+
+
 class NotFound(GatewayError):
     """Nothing of that name exists, or the caller may not see it."""
 
@@ -146,7 +154,14 @@ class LimitExceeded(GatewayError):
 
 
 class RateLimited(LimitExceeded):
-    """Requests or tokens per minute are used up until `retry_after_s`."""
+    """A rate is used up until `retry_after_s`, or as many calls as allowed are under way."""
+
+
+class QuotaExhausted(LimitExceeded):
+    """A calendar quota or a budget is used up until its period ends; 403, so that no client library tries again by itself."""
+
+    status, type, code = 403, "insufficient_quota", "insufficient_quota"
+    retryable = False
 
 
 class UpstreamError(GatewayError):

@@ -123,7 +123,7 @@ class Pipeline:
         flight = Flight(draft)
         try:
             with Noting(draft):
-                principal = draft.principal = await self._authenticator.authenticate(inbound.headers)
+                principal = draft.principal = await self._authenticator.authenticate(inbound)
                 catalog = await self._catalog()
                 if inbound.operation not in READERS:
                     return await self._list_models(inbound, principal, catalog)
@@ -134,13 +134,13 @@ class Pipeline:
                 draft.model, draft.stream = call.model, call.stream
                 model = find_model(catalog, call.model, call.surface)
                 draft.model = model.id
-                product = authorize(principal, await self._products.get(principal.product), model)
+                product = authorize(principal, await self._products.get(principal.product), model, call.operation)
                 if model.lifecycle.state is not LifecycleState.ACTIVE:
                     refuse_retired(model, self._clock.utc())
                 if call.origin:
                     call, origin = find_origin(catalog, call, model)
                     refuse_retired(origin, self._clock.utc())
-                    authorize(principal, product, origin)
+                    authorize(principal, product, origin, call.operation)
                 deadline_s = inbound.received_s + read_timeout_s(inbound.headers, self._request_timeout_s)
                 call, change = within(call, model)
                 if change:
@@ -170,7 +170,7 @@ class Pipeline:
         draft = Draft(inbound)
         try:
             with Noting(draft):
-                draft.principal = await self._authenticator.authenticate_administrator(inbound.headers)
+                draft.principal = await self._authenticator.authenticate_administrator(inbound)
                 answer = await act(draft.principal)
                 draft.status = answer.status
                 return answer

@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from gateway.access.directory import Directory, Subscription, Tenant
-from gateway.domain.access import DEFAULT_TENANT, Limits, Product
+from gateway.access.directory import Directory
+from gateway.domain.access import DEFAULT_TENANT, Product, Subscription, Tenant
 from gateway.domain.documents import convert
+from gateway.domain.limits import Limits, limits_fault
 from gateway.domain.tables import unpack_continuation
 from gateway.errors import RequestError
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
 MAX_NAME_CHARACTERS = 256
-MAX_LIMIT = 10**12
 PAGE = 100
 
 
@@ -117,10 +117,9 @@ def _check_name(value: str, param: str = "name") -> None:
 
 
 def _check_limits(limits: Limits) -> None:
-    for name in limits.__struct_fields__:
-        value = getattr(limits, name)
-        if value is not None and not 1 <= value <= MAX_LIMIT:
-            raise RequestError(f"'limits.{name}' must be from 1 to {MAX_LIMIT}", param=f"limits.{name}", code="invalid_value")
+    if fault := limits_fault(limits):
+        path, message = fault
+        raise RequestError(f"'limits.{path}' {message}", param=f"limits.{path}", code="invalid_value")
 
 
 def _paging(query: Mapping[str, str]) -> tuple[int, str | None]:

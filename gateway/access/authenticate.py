@@ -12,6 +12,7 @@ from gateway.access import keys
 from gateway.access.cached import Cached
 from gateway.access.directory import KeyRecord
 from gateway.domain.access import DEFAULT_TENANT, Principal, Role
+from gateway.domain.call import Inbound
 from gateway.errors import AuthenticationError, PermissionDenied
 
 PROVED_KEYS = 10_000
@@ -34,17 +35,17 @@ class Authenticator:
         self._proved: dict[str, tuple[str, str]] = {}  # hash and text by key id, the oldest first
         self._admin_hash = hashlib.sha256(admin_key.encode()).digest() if admin_key else b""
 
-    async def authenticate(self, headers: Mapping[str, str]) -> Principal:
+    async def authenticate(self, inbound: Inbound) -> Principal:
         """Return the caller of an inference route.
 
         Args:
-            headers: Names in lower case.
+            inbound: The request; its body is not looked at.
 
         Raises:
             AuthenticationError: No key, or one that is malformed, unknown, or not active any more.
             StoreUnavailable: The key could not be checked.
         """
-        presented = presented_key(headers)
+        presented = presented_key(inbound.headers)
         key = keys.parse(presented)
         if key is None:
             if self._is_admin(presented):
@@ -56,11 +57,11 @@ class Authenticator:
             raise AuthenticationError(f"incorrect API key provided: {_mask(presented)}; it does not exist or is no longer active")
         return record.principal
 
-    async def authenticate_administrator(self, headers: Mapping[str, str]) -> Principal:
+    async def authenticate_administrator(self, inbound: Inbound) -> Principal:
         """Return the caller of a /manage route; AuthenticationError or PermissionDenied otherwise."""
-        if self._is_admin(presented_key(headers)):
+        if self._is_admin(presented_key(inbound.headers)):
             return ADMINISTRATOR
-        principal = await self.authenticate(headers)
+        principal = await self.authenticate(inbound)
         if Role.ADMIN not in principal.roles:
             raise PermissionDenied(f"this needs the role {Role.ADMIN.value}; the key's subscription has not got it")
         return principal

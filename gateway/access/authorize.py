@@ -9,7 +9,7 @@ An id of a stored response is no key to its model: where it leads out of what is
 import msgspec
 
 from gateway.domain.access import Principal, Product
-from gateway.domain.call import Call, Surface
+from gateway.domain.call import Call, Operation, Surface
 from gateway.domain.catalog import Catalog, Model, allows
 from gateway.errors import ModelNotFound, PermissionDenied
 
@@ -47,8 +47,8 @@ def find_origin(catalog: Catalog, call: Call, model: Model) -> tuple[Call, Model
     return msgspec.structs.replace(call, origin="" if origin is model else origin.id), origin
 
 
-def authorize(principal: Principal, product: Product | None, model: Model) -> Product:
-    """Return the caller's product if it covers the model.
+def authorize(principal: Principal, product: Product | None, model: Model, operation: Operation = Operation.CHAT) -> Product:  # noqa: ARG001
+    """Return the caller's product if it covers the model and the operation.
 
     Raises:
         PermissionDenied: The product is gone, or does not cover the model.

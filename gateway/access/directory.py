@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.access import keys
-from gateway.domain.access import DEFAULT_TENANT, UNLIMITED_PRODUCT, Limits, Principal, Product, SubscriptionState
+from gateway.domain.access import DEFAULT_TENANT, UNLIMITED_PRODUCT, Principal, Product, Subscription, SubscriptionState, Tenant
 from gateway.domain.catalog import Catalog
 from gateway.domain.ids import uuid7_hex
+from gateway.domain.limits import Limits
 from gateway.domain.tables import Entity, EntityExists, Page, pack_continuation, unpack_continuation
 from gateway.errors import Conflict, NotFound, RequestError
 from gateway.ports import Clock, Tables
@@ -36,25 +37,6 @@ class KeyRecord(msgspec.Struct, frozen=True):
     hash: str
     active: bool
     principal: Principal
-
-
-class Tenant(msgspec.Struct, frozen=True):
-    """An organisation."""
-
-    id: str
-    name: str
-    data_zone: str = ""
-
-
-class Subscription(msgspec.Struct, frozen=True):
-    """One consumer's access to a product."""
-
-    id: str
-    tenant: str
-    product: str
-    name: str
-    state: SubscriptionState
-    limits: Limits = Limits()
 
 
 class Directory:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.domain.access import Limits, Principal, Product
+from gateway.domain.access import Principal, Product
+from gateway.domain.limits import Limits
 from gateway.errors import RateLimited
 from gateway.ports import Clock
 

@@ -1,40 +1,146 @@
-"""Who may ask: products (bundles of models and limits), subscriptions (one consumer's access) and principals.
+"""Who may ask: tenants, products (bundles of models and limits), subscriptions (one consumer's access) and principals.
+
+    tenant ─┬─ subscription ── product        a subscription is a tenant's access to a product, with two keys of its own
+            └─ subscription ── product        and, where bound, Entra identities
 
 Frozen data. A virtual key is `gwk_<id>_<secret>`; only its HMAC is stored (`access/keys.py`).
 """
 
 import enum
+import ipaddress
+from typing import Literal
 
 import msgspec
 
+from gateway.domain.limits import NO_LIMITS, Limits
 
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Ceilings per minute; None means no ceiling."""
 
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
+class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Whose addresses may call: CIDR blocks, v4 and v6. `deny` wins; an empty `allow` allows all others."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+ANYWHERE = Network()
+
+
+def network_fault(network: Network) -> tuple[str, str] | None:
+    """Return the path and the message of the first entry that is no address block; None where all are."""
+    for name in ("allow", "deny"):
+        for index, block in enumerate(getattr(network, name)):
+            try:
+                ipaddress.ip_network(block)
+            except ValueError:
+                return f"{name}[{index}]", f"{block[:64]!r} is no CIDR block, such as 203.0.113.0/24 or 2001:db8::/32"
+    return None
+
+
+class CallCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What happens to a call that may cost more than `over_usd`, before it is made.
+
+    `offer`: refused with 402 and the cheaper models that could answer it. `draft`: `draft_model` answers in its place.
+    Either way the caller has it made by sending it again with `x-gateway-accept-cost-usd` of at least the estimate.
+    """
+
+    over_usd: float
+    then: Literal["offer", "draft"] = "offer"
+    draft_model: str = ""
 
 
 class Product(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A bundle that subscriptions give access to: globs over model ids, and limits."""
+    """A bundle that subscriptions give access to.
+
+    Attributes:
+        models: Globs over model ids.
+        limits: Of each subscription to it; the subscription's own apply as well.
+        shared_limits: Of all of one tenant's subscriptions to it together.
+        user_limits: Of each user (`x-gateway-user`, or the user of an Entra token) of a subscription.
+        operations: Globs over operations (`chat`, `embeddings`, `images.*` …); empty means all.
+        requires_approval: A subscription to it is submitted, and serves once an administrator has approved it.
+        network: Whose addresses may use it.
+        call_cost: What happens to dear calls; None lets them pass.
+    """
 
     id: str
     models: tuple[str, ...]
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
+    shared_limits: Limits = NO_LIMITS
+    user_limits: Limits = NO_LIMITS
+    operations: tuple[str, ...] = ()
+    requires_approval: bool = False
+    network: Network = ANYWHERE
+    call_cost: CallCost | None = None
+
+
+class TenantState(enum.StrEnum):
+    """A suspended tenant's calls are refused."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Tenant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An organisation.
+
+    Attributes:
+        data_zone: Where its data must stay, such as `eu`; empty for anywhere.
+        limits: Of all its subscriptions together.
+        network: Whose addresses may call for it.
+    """
+
+    id: str
+    name: str
+    data_zone: str = ""
+    state: TenantState = TenantState.ACTIVE
+    limits: Limits = NO_LIMITS
+    network: Network = ANYWHERE
 
 
 class SubscriptionState(enum.StrEnum):
-    """Only an active subscription may call."""
+    """submitted → active | rejected; active ⇄ suspended; all but rejected → cancelled. Only an active one may call."""
 
+    SUBMITTED = "submitted"
     ACTIVE = "active"
+    REJECTED = "rejected"
+    SUSPENDED = "suspended"
     CANCELLED = "cancelled"
 
 
 class Role(enum.StrEnum):
-    """What a principal may do beyond calling models."""
+    """What a principal may do: all of /manage, its own tenant's part of /manage, call models."""
 
     ADMIN = "Gateway.Admin"
+    TENANT_ADMIN = "Gateway.TenantAdmin"
     USER = "Gateway.User"
+
+
+CALLER = frozenset({Role.USER})
+
+
+class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One consumer's access to a product.
+
+    Attributes:
+        limits: Its own; the product's apply as well.
+        roles: What its keys may do.
+        models: Globs that narrow the product's; empty leaves them.
+        operations: Globs that narrow the product's; empty leaves them.
+        network: Whose addresses may use it.
+        identities: Entra identities that call as it: `<oid or client id>`, in small letters.
+    """
+
+    id: str
+    tenant: str
+    product: str
+    name: str
+    state: SubscriptionState
+    limits: Limits = NO_LIMITS
+    roles: frozenset[Role] = CALLER
+    models: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
+    network: Network = ANYWHERE
+    identities: tuple[str, ...] = ()
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -43,20 +149,30 @@ class Principal(msgspec.Struct, frozen=True):
     Attributes:
         tenant: The organisation; every row and cache entry is partitioned by it.
         product: The product's id.
-        subscription: The subscription's id; limits are counted per subscription.
-        key_id: The public part of the key used.
-        limits: The subscription's own limits; the product's apply as well.
-        roles: What else it may do.
+        subscription: The subscription's id.
+        key_id: The public part of the key used; `entra:<oid or client id>` for a token; what an audit entry names.
+        limits: The subscription's own limits; the product's and the tenant's apply as well.
+        roles: What it may do.
         data_zone: Where its tenant's data must stay, such as `eu`; empty for anywhere.
+        user: The user whom a token proves; empty where the caller only says who it is.
+        tenant_limits: Of all the tenant's subscriptions together.
+        models: Globs that narrow the product's; empty leaves them.
+        operations: The same for operations.
+        networks: Whose addresses may call; all of them must agree.
     """
 
     tenant: str
     product: str
     subscription: str
     key_id: str
-    limits: Limits = Limits()
-    roles: frozenset[Role] = frozenset({Role.USER})
+    limits: Limits = NO_LIMITS
+    roles: frozenset[Role] = CALLER
     data_zone: str = ""
+    user: str = ""
+    tenant_limits: Limits = NO_LIMITS
+    models: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
 
 
 DEFAULT_TENANT = "default"

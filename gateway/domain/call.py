@@ -63,6 +63,7 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
         received_s: On the Clock.
         path_rest: What follows the backend in `/ai/{backend}/…`, as sent: still escaped, without its leading slash.
         query_string: As sent.
+        client_ip: The caller's address, as far as trusted hops vouch for it; empty where nobody does.
     """
 
     operation: Operation
@@ -77,6 +78,7 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
     received_s: float
     path_rest: str = ""
     query_string: str = ""
+    client_ip: str = ""
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.domain.access import Product
 from gateway.domain.deployment import Deployment, PoolMember, Price
+from gateway.domain.limits import NO_LIMITS, Limits
 from gateway.domain.policy import Enrichment, Fallbacks, Lifecycle, Rule, TenantPrice, Tier, Transform
 
 
@@ -58,6 +59,7 @@ class Catalog:
         products: Those the file defines; the store may hold more.
         rules: In the order in which they are tried.
         tenant_prices: Negotiated ones, the first that fits counts.
+        limits: Of the whole gateway: all tenants together.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Catalog:
         products: tuple[Product, ...],
         rules: tuple[Rule, ...] = (),
         tenant_prices: tuple[TenantPrice, ...] = (),
+        limits: Limits = NO_LIMITS,
     ) -> None:
+        self.limits = limits
         self.models = models
         self.products: Mapping[str, Product] = {product.id: product for product in products}
         self.rules = rules

@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.access import UNLIMITED_PRODUCT, Product
+from gateway.domain.access import UNLIMITED_PRODUCT, Product, network_fault
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_backends import build_backend, build_deployment
 from gateway.domain.catalog_models import NAME_RULE, build_model, hidden_models, index_names
 from gateway.domain.catalog_rules import build_rule, build_tenant_price
 from gateway.domain.catalog_schema import CatalogError, File, ProductEntry
+from gateway.domain.limits import Limits, limits_fault
 
 __all__ = ["CatalogError", "build_catalog"]
 
@@ -63,10 +64,11 @@ def _build(document: Any, environment: Mapping[str, str], used: dict[str, str]) 
     places = {entry.id: index for index, entry in enumerate(file.deployments)}
     open_backends = [backends[entry.id] for entry in file.backends if not entry.internal]
     models += hidden_models(open_backends, deployments, places, names)
-    products = _index("products", file.products, _product)
+    products = _index("products", file.products, lambda entry, path: _product(entry, path, names))
+    _check_limits(file.limits, "$.limits")
     rules = _index("routing_rules", file.routing_rules, lambda entry, path: build_rule(entry, path, names, deployments))
     prices = [build_tenant_price(entry, f"$.tenant_prices[{index}]", deployments) for index, entry in enumerate(file.tenant_prices)]
-    return Catalog(models=tuple(models), products=tuple(products.values()), rules=tuple(rules.values()), tenant_prices=tuple(prices))
+    return Catalog(tuple(models), tuple(products.values()), tuple(rules.values()), tuple(prices), file.limits)
 
 
 def _refuse_inline_secrets(document: Any) -> None:
@@ -113,11 +115,22 @@ def _index[E, T](section: str, entries: Sequence[E], build: Callable[[E, str], T
     return found
 
 
-def _product(entry: ProductEntry, path: str) -> Product:
+def _product(entry: ProductEntry, path: str, names: Mapping[str, str]) -> Product:
     if entry.id == UNLIMITED_PRODUCT.id:
         raise CatalogError(f"{path}.id", f"the product {entry.id!r} is built in and cannot be defined")
-    for name in ("requests_per_minute", "tokens_per_minute"):
-        limit = getattr(entry.limits, name)
-        if limit is not None and limit < 1:
-            raise CatalogError(f"{path}.limits.{name}", "must be at least 1")
-    return Product(id=entry.id, models=entry.models, limits=entry.limits)
+    for name in ("limits", "shared_limits", "user_limits"):
+        _check_limits(getattr(entry, name), f"{path}.{name}")
+    if fault := network_fault(entry.network):
+        raise CatalogError(f"{path}.network.{fault[0]}", fault[1])
+    cost = entry.call_cost
+    if cost is not None and cost.over_usd <= 0:
+        raise CatalogError(f"{path}.call_cost.over_usd", "must be over 0")
+    if cost is not None and (cost.then == "draft") != (cost.draft_model in names and bool(cost.draft_model)):
+        known = "must be a model of the catalogue" if cost.then == "draft" else "is only for `then: draft`"
+        raise CatalogError(f"{path}.call_cost.draft_model", known)
+    return Product(**msgspec.structs.asdict(entry))
+
+
+def _check_limits(limits: Limits, path: str) -> None:
+    if fault := limits_fault(limits):
+        raise CatalogError(f"{path}.{fault[0]}", fault[1])

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.access import Limits
+from gateway.domain.access import ANYWHERE, CallCost, Network
 from gateway.domain.deployment import AuthType, Protocol
+from gateway.domain.limits import NO_LIMITS, Limits
 from gateway.domain.policy import LifecycleState
 
 
@@ -265,7 +266,13 @@ class ProductEntry(_Strict, frozen=True):
 
     id: str
     models: tuple[str, ...]
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
+    shared_limits: Limits = NO_LIMITS
+    user_limits: Limits = NO_LIMITS
+    operations: tuple[str, ...] = ()
+    requires_approval: bool = False
+    network: Network = ANYWHERE
+    call_cost: CallCost | None = None
 
 
 class File(_Strict, frozen=True):
@@ -278,3 +285,4 @@ class File(_Strict, frozen=True):
     products: tuple[ProductEntry, ...] = ()
     routing_rules: tuple[RuleEntry, ...] = ()
     tenant_prices: tuple[TenantPriceEntry, ...] = ()
+    limits: Limits = NO_LIMITS

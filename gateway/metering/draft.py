@@ -1,6 +1,9 @@
 """A call's record while the call is under way."""
 
+import datetime
+
 from gateway.domain.access import Principal
+from gateway.domain.amounts import NOTHING
 from gateway.domain.call import Inbound, Usage
 from gateway.errors import GatewayError
 
@@ -14,9 +17,10 @@ class Draft:
     """
 
     __slots__ = (
-        "admitted_s", "aside_cost_micro_usd", "attempts", "backend", "changes", "cost_micro_usd", "deployment", "error_code", "fallback",
-        "finish_reason", "first_token_s", "guard_s", "inbound", "last_byte_s", "model", "principal", "queue_s", "reason", "route", "rule",
-        "status", "stream", "tier", "trace_id", "upstream_wait_s", "usage",
+        "admitted_at", "admitted_s", "aside_cost_micro_usd", "attempts", "avoided_micro_usd", "backend", "changes", "charged",
+        "cost_micro_usd", "deployment", "error_code", "fallback", "finish_reason", "first_token_s", "guard_s", "inbound", "last_byte_s",
+        "model", "principal", "queue_s", "reason", "route", "rule", "status", "stream", "tier", "trace_id", "upstream_request_id",
+        "upstream_wait_s", "usage", "worker",
     )  # fmt: skip
 
     def __init__(self, inbound: Inbound) -> None:
@@ -32,6 +36,10 @@ class Draft:
         self.usage = Usage()
         self.cost_micro_usd: int | None = 0
         self.aside_cost_micro_usd: int | None = 0  # of it, what answers cost that were not used
+        self.avoided_micro_usd = 0  # what it would have cost more without a cache
+        self.admitted_at: datetime.datetime | None = None  # UTC: the windows in which its limits are charged
+        self.charged = NOTHING  # what its limits were charged
+        self.worker = self.upstream_request_id = ""
         self.rule = self.tier = self.fallback = self.reason = ""
         self.route: list[str] = []  # the attempts that did not answer, and why
         self.changes: list[str] = []  # what was changed in the request or the answer

@@ -35,7 +35,9 @@ MAX_LABEL_CHARACTERS = 256
 class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     """A finished call, as stored. Durations are seconds; `cost_micro_usd` is None where there was no price.
 
-    `tokens_estimated` speaks for `units` as well.
+    `tokens_estimated` speaks for `units` as well. What the caller's limits were charged stands in `charged_…`, in the windows of
+    `admitted_at`; it differs from what was used where nobody knows how far a backend had come. A call without limits has none.
+    `worker` is the process that held the limits' leases.
     """
 
     at: datetime.datetime
@@ -69,6 +71,15 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     unpriced: bool
     cost_micro_usd: int | None
     aside_cost_micro_usd: int | None
+    avoided_micro_usd: int
+    admitted_at: datetime.datetime | None
+    charged_requests: int
+    charged_input_tokens: int
+    charged_output_tokens: int
+    charged_micro_usd: int
+    worker: str
+    client_request_id: str
+    upstream_request_id: str
     rule: str
     tier: str
     fallback: str
@@ -100,10 +111,7 @@ def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
     """
     inbound, principal, usage = draft.inbound, draft.principal, draft.usage
     label = inbound.headers.get
-    total_s = now_s - inbound.received_s
-    admission_s = (draft.admitted_s if draft.admitted_s is not None else now_s) - inbound.received_s
-    last_byte_s = draft.last_byte_s if draft.last_byte_s is not None else now_s
-    stream_s = last_byte_s - draft.first_token_s if draft.first_token_s is not None else 0.0
+    admission_s, stream_s, overhead_s, total_s = _latencies(draft, now_s)
     return UsageRecord(
         at=at,
         request_id=inbound.request_id,
@@ -112,7 +120,7 @@ def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
         product=principal.product if principal else "",
         subscription=principal.subscription if principal else "",
         key_id=principal.key_id if principal else "",
-        user=label("x-gateway-user", "")[:MAX_LABEL_CHARACTERS],
+        user=user_of(draft)[:MAX_LABEL_CHARACTERS],
         session=label("x-gateway-session", "")[:MAX_LABEL_CHARACTERS],
         tags=label("x-gateway-tags", "")[:MAX_LABEL_CHARACTERS],
         operation=inbound.operation.value,
@@ -136,6 +144,15 @@ def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
         unpriced=draft.cost_micro_usd is None,
         cost_micro_usd=draft.cost_micro_usd,
         aside_cost_micro_usd=draft.aside_cost_micro_usd,
+        avoided_micro_usd=draft.avoided_micro_usd,
+        admitted_at=draft.admitted_at,
+        charged_requests=draft.charged.requests,
+        charged_input_tokens=draft.charged.input_tokens,
+        charged_output_tokens=draft.charged.output_tokens,
+        charged_micro_usd=draft.charged.cost_micro_usd,
+        worker=draft.worker,
+        client_request_id=label("x-ms-client-request-id", "")[:MAX_LABEL_CHARACTERS],
+        upstream_request_id=draft.upstream_request_id[:MAX_LABEL_CHARACTERS],
         rule=draft.rule,
         tier=draft.tier,
         fallback=draft.fallback,
@@ -147,9 +164,25 @@ def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
         queue_s=draft.queue_s,
         upstream_ttft_s=draft.upstream_wait_s,
         stream_s=stream_s,
-        overhead_s=total_s - admission_s - draft.guard_s - draft.queue_s - draft.upstream_wait_s - stream_s,
+        overhead_s=overhead_s,
         total_s=total_s,
     )
+
+
+def _latencies(draft: Draft, now_s: float) -> tuple[float, float, float, float]:
+    """Return the parts of a call's time that are not on the draft: admission, stream, overhead, and the total."""
+    received_s = draft.inbound.received_s
+    total_s = now_s - received_s
+    admission_s = (draft.admitted_s if draft.admitted_s is not None else now_s) - received_s
+    last_byte_s = draft.last_byte_s if draft.last_byte_s is not None else now_s
+    stream_s = last_byte_s - draft.first_token_s if draft.first_token_s is not None else 0.0
+    return admission_s, stream_s, total_s - admission_s - draft.guard_s - draft.queue_s - draft.upstream_wait_s - stream_s, total_s
+
+
+def user_of(draft: Draft) -> str:
+    """Return whom a token proves the caller to be, else whom the caller says it is."""
+    proved = draft.principal.user if draft.principal else ""
+    return proved or draft.inbound.headers.get("x-gateway-user", "").strip()
 
 
 class Recorder:

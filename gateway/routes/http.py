@@ -20,6 +20,7 @@ from gateway.container import Gateway
 from gateway.domain.access import Principal
 from gateway.domain.call import CLIENT_GONE, Answer, ByteStream, Inbound, Operation, Surface
 from gateway.domain.ids import uuid7_hex
+from gateway.domain.management import Asked, Told
 from gateway.domain.strict_json import parse_object
 from gateway.errors import ClientDisconnected, GatewayError, RequestError, Stopping
 from gateway.routes.body import JSON as JSON_TYPE
@@ -153,7 +154,7 @@ def _inbound(request: Request, operation: Operation, surface: Surface) -> Inboun
     )
 
 
-type Act = Callable[[Gateway, dict[str, Any]], Awaitable[Any]]
+type Act = Callable[[Gateway, Asked], Awaitable[Any]]
 
 
 async def administer(request: Request, status: int, act: Act, *, reads_body: bool = True) -> Response:
@@ -162,8 +163,8 @@ async def administer(request: Request, status: int, act: Act, *, reads_body: boo
     Args:
         request: As the host hands it over.
         status: Of a success.
-        act: Does it: takes the gateway and the body's object, returns a JSON-ready value.
-        reads_body: Whether there is a body to read; `act` gets an empty object otherwise.
+        act: Does it: takes the gateway and what is asked, returns a JSON-ready value, or a `Told`.
+        reads_body: Whether there is a body to read; the document is an empty object otherwise.
     """
     inbound = _inbound(request, Operation.MANAGE, Surface.OPENAI)
     try:
@@ -171,15 +172,23 @@ async def administer(request: Request, status: int, act: Act, *, reads_body: boo
         if (doubled := _doubled(request, inbound)) is not None:
             await gateway.pipeline.refuse(inbound, doubled)
 
-        async def work(_principal: Principal) -> Answer:
+        async def work(principal: Principal) -> Answer:
             body = BodyReader(request.receive, inbound.headers, gateway.settings.max_body_bytes)
-            value = await act(gateway, parse_object(await body.read()) if reads_body else {})
-            return Answer(headers={}, body=msgspec.json.encode(value), status=status)
+            document = parse_object(await body.read()) if reads_body else {}
+            asked = Asked(principal, document, inbound.query, inbound.headers.get("if-match", "").strip(), inbound.request_id)
+            return _told(await act(gateway, asked), status)
 
         answer = await gateway.pipeline.administer(inbound, work)
     except GatewayError as exc:
         return _problem(exc, inbound)
-    return RawResponse(answer.status, _headers(JSON, inbound, answer.headers), answer.body)
+    return RawResponse(answer.status, _headers(_header_value(answer.content_type), inbound, answer.headers), answer.body)
+
+
+def _told(value: Any, status: int) -> Answer:
+    told = value if isinstance(value, Told) else Told(value)
+    body = told.value if isinstance(told.value, bytes) else msgspec.json.encode(told.value)
+    headers = {**told.headers, "etag": told.etag} if told.etag else told.headers
+    return Answer(headers, body, status=told.status or status, content_type=told.content_type)
 
 
 def plain_json(status: int, value: Any) -> Response:

@@ -49,7 +49,7 @@ async def subscriptions(req: Request) -> Response:
 @bp.route(route="manage/models", methods=["GET"])
 async def models(req: Request) -> Response:
     """List models as they stand: pools, weights, lifecycles, health."""
-    return await administer(req, 200, lambda gateway, _: gateway.control.list_models(dict(req.query_params)), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.control.list_models(asked.query), reads_body=False)
 
 
 @bp.function_name("manage_model")
@@ -59,14 +59,14 @@ async def model(req: Request) -> Response:
     name = unquote(req.path_params["model"])
     if req.method == "GET":
         return await administer(req, 200, lambda gateway, _: gateway.control.model(name), reads_body=False)
-    return await administer(req, 200, lambda gateway, document: gateway.control.change_model(name, document))
+    return await administer(req, 200, lambda gateway, asked: gateway.control.change_model(name, asked.document))
 
 
 @bp.function_name("manage_deployments")
 @bp.route(route="manage/deployments", methods=["GET"])
 async def deployments(req: Request) -> Response:
     """List deployments as they stand."""
-    return await administer(req, 200, lambda gateway, _: gateway.control.list_deployments(dict(req.query_params)), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.control.list_deployments(asked.query), reads_body=False)
 
 
 @bp.function_name("manage_deployment")
@@ -76,14 +76,14 @@ async def deployment(req: Request) -> Response:
     name = unquote(req.path_params["deployment"])
     if req.method == "GET":
         return await administer(req, 200, lambda gateway, _: gateway.control.deployment(name), reads_body=False)
-    return await administer(req, 200, lambda gateway, document: gateway.control.change_deployment(name, document))
+    return await administer(req, 200, lambda gateway, asked: gateway.control.change_deployment(name, asked.document))
 
 
 @bp.function_name("manage_usage")
 @bp.route(route="manage/usage", methods=["GET"])
 async def usage(req: Request) -> Response:
     """Sum the usage records."""
-    return await administer(req, 200, lambda gateway, _: gateway.reports.usage(dict(req.query_params)), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.reports.usage(asked.query), reads_body=False)
 
 
 @bp.function_name("manage_usage_record")
@@ -98,7 +98,7 @@ async def usage_record(req: Request) -> Response:
 async def unknown(req: Request) -> Response:
     """Refuse what no other route serves."""
 
-    async def refuse(_gateway: Gateway, _document: Any) -> Any:
+    async def refuse(_gateway: Gateway, _asked: Any) -> Any:
         raise _refusal(req.method, req.scope["path"])
 
     return await administer(req, 200, refuse, reads_body=False)
@@ -109,8 +109,8 @@ type Pick = Callable[[Administration], tuple[Callable[[Any], Awaitable[Any]], Ca
 
 async def _list_or_create(req: Request, pick: Pick) -> Response:
     if req.method == "GET":
-        return await administer(req, 200, lambda gateway, _: pick(gateway.administration)[0](dict(req.query_params)), reads_body=False)
-    return await administer(req, 201, lambda gateway, document: pick(gateway.administration)[1](document))
+        return await administer(req, 200, lambda gateway, asked: pick(gateway.administration)[0](asked.query), reads_body=False)
+    return await administer(req, 201, lambda gateway, asked: pick(gateway.administration)[1](asked.document))
 
 
 def _refusal(method: str, path: str) -> GatewayError:

@@ -15,10 +15,11 @@ from gateway.access.directory import Directory
 from gateway.access.limits import Limiter
 from gateway.access.response_ids import ResponseIds
 from gateway.assembly import Parts, assemble
-from gateway.domain.access import DEFAULT_TENANT, Limits
+from gateway.domain.access import DEFAULT_TENANT
 from gateway.domain.call import Answer, Inbound, Operation
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import Deployment, PoolMember
+from gateway.domain.limits import Limits
 from gateway.domain.tables import Value
 from gateway.errors import GatewayError
 from gateway.metering.records import USAGE, Recorder, UsageRecord

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from gateway.access import keys
-from gateway.domain.access import Limits, Principal
+from gateway.domain.access import Principal
 from gateway.domain.call import Answer, Operation
+from gateway.domain.limits import Limits
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, PayloadTooLarge, StoreUnavailable, UnsupportedMediaType
 from tests.flow.street import ADMIN_KEY, CHAT, Street, completion
 

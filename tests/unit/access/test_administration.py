@@ -5,8 +5,8 @@ import pytest
 from gateway.access import keys
 from gateway.access.administration import Administration
 from gateway.access.directory import Directory
-from gateway.domain.access import Limits
 from gateway.domain.catalog import Catalog
+from gateway.domain.limits import Limits
 from gateway.domain.tables import pack_continuation
 from gateway.errors import Conflict, GatewayError, NotFound, RequestError
 from tests.builders import make_backend, make_deployment, make_model, make_product

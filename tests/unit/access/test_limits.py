@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from gateway.access.limits import NOTHING_RESERVED, Limiter, Reservation
-from gateway.domain.access import Limits
+from gateway.domain.limits import Limits
 from gateway.errors import RateLimited
 from tests.builders import make_principal, make_product
 from tests.fakes.clock import FakeClock

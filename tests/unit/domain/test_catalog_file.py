@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.access import Limits
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_file import CatalogError, build_catalog
 from gateway.domain.deployment import Price, Protocol
+from gateway.domain.limits import Limits
 from tests.builders import make_product
 from tests.fakes.clock import FakeClock
 

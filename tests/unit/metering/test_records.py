@@ -21,7 +21,9 @@ FIELDS = [
     "at", "request_id", "trace_id", "tenant", "product", "subscription", "key_id", "user", "session", "tags", "operation", "surface",
     "path", "model", "deployment", "backend", "stream", "status", "error_code", "finish_reason", "attempts", "prompt_tokens",
     "completion_tokens", "cached_tokens", "reasoning_tokens", "units", "unit", "tokens_estimated", "unpriced", "cost_micro_usd",
-    "aside_cost_micro_usd", "rule", "tier", "fallback", "reason", "route", "changes", "admission_s", "guard_s", "queue_s",
+    "aside_cost_micro_usd", "avoided_micro_usd", "admitted_at", "charged_requests", "charged_input_tokens", "charged_output_tokens",
+    "charged_micro_usd", "worker", "client_request_id", "upstream_request_id",
+    "rule", "tier", "fallback", "reason", "route", "changes", "admission_s", "guard_s", "queue_s",
     "upstream_ttft_s", "stream_s", "overhead_s", "total_s",
 ]  # fmt: skip
 

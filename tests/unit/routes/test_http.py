@@ -10,6 +10,7 @@ import pytest
 from gateway import container
 from gateway.container import Gateway
 from gateway.domain.call import Operation, Surface
+from gateway.domain.management import Asked
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RequestError, Unavailable, UpstreamError
 from gateway.routes import http, patience
 from gateway.routes.http import administer, respond
@@ -234,10 +235,10 @@ async def test_a_host_that_stops_answers_a_plain_call_503(street: Street) -> Non
 
 
 async def manage(street: Street, exchange: Exchange, fault: Exception | None = None) -> Exchange:
-    async def act(_gateway: Gateway, document: dict[str, Any]) -> Any:
+    async def act(_gateway: Gateway, asked: Asked) -> Any:
         if fault is not None:
             raise fault
-        return {"got": document}
+        return {"got": asked.document}
 
     exchange.scope["headers"].append((b"authorization", f"Bearer {ADMIN_KEY}".encode()))  # type: ignore[attr-defined]
     await exchange.finish(await administer(exchange.request, 201, act))
