@@ -19,6 +19,7 @@ import aiohttp
 import pytest
 
 from devhost.simulator.server import Simulator, serve
+from tests import leaks
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE_APP = Path(__file__).parent / "sample_app"
@@ -100,6 +101,16 @@ def started(folder: Path, *arguments: str, settings: dict[str, str] | None = Non
             yield running
         finally:
             running.stop()
+            leaked = leaks.find(running.errors().encode(), (*leaks.TEXTS, running.admin_key))
+            assert leaked == [], f"{leaked} on the host's error stream"
+            assert stored_secrets(running) == []
+
+
+def stored_secrets(running: Running) -> list[str]:
+    """Return what secrets stand in the files that a host left behind: of keys only hashes, but for the demo keys that it shows again."""
+    folders = [running.data] if running.data != Path() and running.data.is_dir() else []
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != "demo-keys.json"]
+    return [f"{secret} in {path.name}" for path in files for secret in leaks.find(path.read_bytes(), (running.admin_key,))]
 
 
 type RunHost = Callable[..., Running]
