@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLE_APP = Path(__file__).parent / "sample_app"
 START_S = 60
 STOP_S = 60
+# What the embedded host keeps for itself, readable by its user alone, so that a second start shows the same keys.
+PRIVATE = {"demo-keys.json", "admin-key", "key-pepper"}
 MODES = [pytest.param(mode, marks=pytest.mark.xdist_group(mode)) for mode in ("direct", "worker")]
 
 
@@ -109,7 +111,7 @@ def started(folder: Path, *arguments: str, settings: dict[str, str] | None = Non
 def stored_secrets(running: Running) -> list[str]:
     """Return what secrets stand in the files that a host left behind: of keys only hashes, but for the demo keys that it shows again."""
     folders = [running.data] if running.data != Path() and running.data.is_dir() else []
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != "demo-keys.json"]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name not in PRIVATE]
     return [f"{secret} in {path.name}" for path in files for secret in leaks.find(path.read_bytes(), (running.admin_key,))]
 
 
