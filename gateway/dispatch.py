@@ -113,10 +113,9 @@ class Dispatcher:
         return self._planner.plan(target, kind, load, self._clock.now_s()), load
 
     def prices(self, request: Request) -> Callable[[Deployment], Price | None]:
-        """Return what the caller pays for a deployment."""
-        if not request.catalog.tenant_prices:
-            return _own_price
-        return lambda deployment: request.catalog.price(deployment, request.principal.tenant)
+        """Return what the caller pays for a deployment at this moment."""
+        utc = self._clock.utc()
+        return lambda deployment: request.catalog.price(deployment, request.principal.tenant, utc)
 
     async def _serve(self, flight: Flight, request: Request, target: Target, kind: Kind, *, whole: bool = False) -> Opened:
         plan, load = await self.plan(request, target, kind)
@@ -224,7 +223,3 @@ class Dispatcher:
             text=lambda: last_text(call),
             tokens=lambda: self._counter.count_prompt(call, model=request.model.id).tokens,
         )
-
-
-def _own_price(deployment: Deployment) -> Price | None:
-    return deployment.price

@@ -148,8 +148,14 @@ class UpstreamRequest(msgspec.Struct, frozen=True, gc=False):
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one call, and what else is paid for.
 
-    `prompt_tokens` includes cached ones, `completion_tokens` includes reasoning ones. `units` counts what has no tokens, in
-    `unit`: images, characters, seconds, pages, transactions, requests.
+    `prompt_tokens` includes cached, written and heard ones, `completion_tokens` includes reasoning and spoken ones. `units`
+    counts what has no tokens, in `unit`: images, characters, seconds, pages, transactions, requests.
+
+    Attributes:
+        audio_input_tokens: Of the prompt, sound.
+        audio_output_tokens: Of the completion, sound.
+        cache_write_tokens: Of the prompt, what went into the provider's cache at a price of its own.
+        cache_write_1h_tokens: Of those, what stays there for an hour.
     """
 
     prompt_tokens: int = 0
@@ -159,6 +165,10 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     estimated: bool = False
     units: int = 0
     unit: str = ""
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -176,6 +186,10 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
             self.estimated or other.estimated,
             self.units + other.units if same_unit else self.units,
             self.unit or other.unit,
+            self.audio_input_tokens + other.audio_input_tokens,
+            self.audio_output_tokens + other.audio_output_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_write_1h_tokens + other.cache_write_1h_tokens,
         )
 
 

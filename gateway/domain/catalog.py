@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.domain.access import Product
-from gateway.domain.deployment import Deployment, PoolMember, Price
+from gateway.domain.deployment import Deployment, PoolMember, Price, scaled
 from gateway.domain.limits import NO_LIMITS, Limits
 from gateway.domain.policy import Enrichment, Fallbacks, Lifecycle, Rule, TenantPrice, Tier, Transform
 
@@ -58,7 +58,7 @@ class Catalog:
         models: In the order of the file; each backend that is not asked for by model has a hidden one.
         products: Those the file defines; the store may hold more.
         rules: In the order in which they are tried.
-        tenant_prices: Negotiated ones, the first that fits counts.
+        tenant_prices: Negotiated ones, the first that fits and holds counts.
         limits: Of the whole gateway: all tenants together.
     """
 
@@ -75,6 +75,7 @@ class Catalog:
         self.products: Mapping[str, Product] = {product.id: product for product in products}
         self.rules = rules
         self.tenant_prices = tenant_prices
+        self._discounts: dict[tuple[int, str], tuple[Price, Price]] = {}
         self._by_name: dict[str, Model] = {}
         for model in models:
             for name in (model.id, *model.aliases):
@@ -90,12 +91,25 @@ class Catalog:
         """Return the models that the product allows and that are still served, in the order of the file."""
         return [model for model in self.models if not model.hidden and not model.lifecycle.is_over(utc) and allows(product, model)]
 
-    def price(self, deployment: Deployment, tenant: str) -> Price | None:
-        """Return what a tenant pays for a deployment: its negotiated price, else the deployment's own; None if there is none."""
-        for negotiated in self.tenant_prices:
-            if negotiated.tenant == tenant and fnmatch.fnmatchcase(deployment.id, negotiated.deployment):
-                return negotiated.price
-        return deployment.price
+    def price(self, deployment: Deployment, tenant: str, utc: datetime.datetime) -> Price | None:
+        """Return what a tenant pays for a deployment now: the negotiated price, else the deployment's own; None if there is none."""
+        price = deployment.price
+        for index, negotiated in enumerate(self.tenant_prices):
+            if negotiated.holds(tenant, deployment.id, utc):
+                price = negotiated.price or self._discounted(index, negotiated, deployment)
+                break
+        return price if price is None else price.at(utc)
+
+    def _discounted(self, index: int, negotiated: TenantPrice, deployment: Deployment) -> Price | None:
+        """Return the deployment's price less a discount; made once for each."""
+        if deployment.price is None:
+            return None
+        key = (index, deployment.id)
+        found = self._discounts.get(key)
+        if found is None or found[0] is not deployment.price:
+            found = (deployment.price, scaled(deployment.price, negotiated.share_ppm))
+            self._discounts[key] = found
+        return found[1]
 
 
 def allows(product: Product, model: Model) -> bool:

@@ -3,6 +3,7 @@
 Prices are micro-USD per million tokens, so a cost is `tokens × price ÷ 1,000,000` micro-USD.
 """
 
+import datetime
 import enum
 
 import msgspec
@@ -81,13 +82,103 @@ class Backend(msgspec.Struct, frozen=True):
     vendor: str = ""
 
 
-class Price(msgspec.Struct, frozen=True):
-    """Micro-USD per million tokens; `unit` per million of the units that have no tokens (images, characters, pages …)."""
+class Price(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a deployment costs, in micro-USD per million: tokens, and what has no tokens.
+
+    Attributes:
+        cached_input: Of prompt tokens that came out of the provider's cache; None: as `input`.
+        cache_write: Of those that went into it; None: as `input`.
+        cache_write_1h: Of those that stay there for an hour; None: as `cache_write`.
+        audio_input: Of prompt tokens that are sound; None: as `input`.
+        audio_output: Of completion tokens that are sound; None: as `output`.
+        unit: Of units (images, characters, pages …) of every kind that `units` does not name.
+        units: Of units of one kind: (name, price).
+        tiers: What other prices a whole call has whose prompt is long, by rising length.
+        later: What it costs from a later day on, by rising day.
+        ptu_hour: What one provisioned throughput unit costs an hour, in micro-USD.
+        amortised: `input` and `output` are no prices but `ptu_hour` spread over all the tokens that fit into the hour.
+    """
 
     input: int
     output: int
     cached_input: int | None = None
     unit: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
+    units: tuple[tuple[str, int], ...] = ()
+    tiers: tuple["PriceTier", ...] = ()
+    later: tuple["DatedPrice", ...] = ()
+    ptu_hour: int | None = None
+    amortised: bool = False
+
+    def at(self, utc: datetime.datetime) -> "Price":
+        """Return what holds at a moment; days begin at midnight UTC."""
+        if not self.later:
+            return self
+        today, found = utc.astimezone(datetime.UTC).date(), self
+        for dated in self.later:
+            if dated.since <= today:
+                found = dated.price
+        return found
+
+    def for_prompt(self, tokens: int) -> "Price":
+        """Return what a call with that long a prompt costs: all of it, not only what is beyond the tier's edge."""
+        found = self
+        for tier in self.tiers:
+            if tokens > tier.over_tokens:
+                found = tier.price
+        return found
+
+    def of_unit(self, name: str) -> int | None:
+        """Return the price of a kind of unit; None if there is none."""
+        for kind, price in self.units:
+            if kind == name:
+                return price
+        return self.unit
+
+    @property
+    def only_units(self) -> bool:
+        """Whether it says nothing about tokens."""
+        return not (self.input or self.output) and (self.unit is not None or bool(self.units))
+
+
+class PriceTier(msgspec.Struct, frozen=True):
+    """The price of a whole call whose prompt has more than `over_tokens` tokens."""
+
+    over_tokens: int
+    price: Price
+
+
+class DatedPrice(msgspec.Struct, frozen=True):
+    """The price from midnight UTC of `since` on."""
+
+    since: datetime.date
+    price: Price
+
+
+def scaled(price: Price, share_ppm: int) -> Price:
+    """Return a share (parts per million) of a price, of everything in it, each part rounded up to the micro-dollar."""
+
+    def part(value: int | None) -> int | None:
+        return None if value is None else -(-value * share_ppm // 1_000_000)
+
+    return Price(
+        input=part(price.input) or 0,
+        output=part(price.output) or 0,
+        cached_input=part(price.cached_input),
+        unit=part(price.unit),
+        cache_write=part(price.cache_write),
+        cache_write_1h=part(price.cache_write_1h),
+        audio_input=part(price.audio_input),
+        audio_output=part(price.audio_output),
+        units=tuple((name, part(value) or 0) for name, value in price.units),
+        tiers=tuple(PriceTier(tier.over_tokens, scaled(tier.price, share_ppm)) for tier in price.tiers),
+        later=tuple(DatedPrice(dated.since, scaled(dated.price, share_ppm)) for dated in price.later),
+        ptu_hour=part(price.ptu_hour),
+        amortised=price.amortised,
+    )
 
 
 class Capacity(msgspec.Struct, frozen=True):
@@ -124,6 +215,8 @@ class Deployment(msgspec.Struct, frozen=True):
 
     Attributes:
         quota_group: Deployments that share one upstream quota: one's 429 speaks for all; empty for its own.
+        price: None where it is unknown, which is not the same as nothing.
+        price_origin: Where the price is from: `catalogue`, `table <day>`, `override`; empty where there is none.
         capabilities: What it can do; empty means what its model says.
         context_window: Tokens; None means what its model says.
         quality: 0 to 1, by whatever evaluation the operator trusts.
@@ -136,6 +229,7 @@ class Deployment(msgspec.Struct, frozen=True):
     sku: str = "standard"
     quota_group: str = ""
     price: Price | None = None
+    price_origin: str = ""
     capacity: Capacity = Capacity()
     capabilities: tuple[str, ...] = ()
     context_window: int | None = None

@@ -2,6 +2,7 @@
 
 import datetime
 import enum
+import fnmatch
 from collections.abc import Mapping
 from typing import Any
 
@@ -158,8 +159,24 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class TenantPrice(msgspec.Struct, frozen=True):
-    """A price that was negotiated for a tenant's use of the deployments that `deployment` (a glob) names."""
+    """A price that was negotiated for a tenant's use of the deployments that `deployment` (a glob) names.
+
+    Attributes:
+        price: None where it is the deployment's own, less a discount.
+        share_ppm: How much of the deployment's own price the tenant pays, in parts per million.
+        since: The first day on which it holds; None for ever since.
+        below: The first day on which it holds no more; None for ever.
+    """
 
     tenant: str
     deployment: str
-    price: Price
+    price: Price | None = None
+    share_ppm: int = 1_000_000
+    since: datetime.date | None = None
+    below: datetime.date | None = None
+
+    def holds(self, tenant: str, deployment: str, utc: datetime.datetime) -> bool:
+        """Tell whether it speaks of this tenant's use of this deployment at this moment."""
+        if self.tenant != tenant or not fnmatch.fnmatchcase(deployment, self.deployment):
+            return False
+        return (self.since is None or utc >= midnight(self.since)) and (self.below is None or utc < midnight(self.below))

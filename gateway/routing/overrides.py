@@ -51,12 +51,14 @@ def apply(catalog: Catalog, overrides: Overrides) -> Catalog:
     }
     models = tuple(_model(model, changed, overrides.models.get(model.id)) for model in catalog.models)
     rules = tuple(_rule(rule, changed) for rule in catalog.rules)
-    return Catalog(models, tuple(catalog.products.values()), rules, catalog.tenant_prices)
+    return Catalog(models, tuple(catalog.products.values()), rules, catalog.tenant_prices, catalog.limits)
 
 
 def _deployment(deployment: Deployment, override: DeploymentOverride) -> Deployment:
     draining = deployment.draining if override.draining is None else override.draining
-    return msgspec.structs.replace(deployment, draining=draining, price=override.price or deployment.price)
+    if override.price is None:
+        return msgspec.structs.replace(deployment, draining=draining)
+    return msgspec.structs.replace(deployment, draining=draining, price=override.price, price_origin="override")
 
 
 def _model(model: Model, changed: Mapping[str, Deployment], override: ModelOverride | None) -> Model:

@@ -9,6 +9,8 @@ from gateway.domain.deployment import Price
 from gateway.domain.policy import Rule, Schedule, TenantPrice, When
 from tests.unit.domain.catalog_documents import Change, build, fault
 
+NOON = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)
+
 
 def rule(**members: Any) -> Change:
     return lambda document: document.update(routing_rules=[{"id": "r", **members}])
@@ -52,8 +54,8 @@ def test_negotiated_prices_come_before_a_deployments_own() -> None:
 
     catalog = build(change)
     assert catalog.tenant_prices == (TenantPrice("contoso", "d*", Price(1_000_000, 2_000_000, 500_000)),)
-    assert catalog.price(catalog.deployments["d1"], "contoso") == Price(1_000_000, 2_000_000, 500_000)
-    assert catalog.price(catalog.deployments["d1"], "other") == Price(2_000_000, 4_000_000)
+    assert catalog.price(catalog.deployments["d1"], "contoso", NOON) == Price(1_000_000, 2_000_000, 500_000)
+    assert catalog.price(catalog.deployments["d1"], "other", NOON) == Price(2_000_000, 4_000_000)
 
 
 RULE_FAULTS: list[tuple[dict[str, Any], str]] = [
