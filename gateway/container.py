@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from gateway.access.administration import Administration
+from gateway.access.audit import Audit
 from gateway.access.authenticate import Authenticator
 from gateway.access.cached import Cached
 from gateway.access.directory import Directory
@@ -55,6 +56,7 @@ class Gateway(msgspec.Struct, frozen=True):
     settings: Settings
     pipeline: Pipeline
     administration: Administration
+    audit: Audit
     control: Control
     reports: Reports
     tables: Tables
@@ -116,6 +118,7 @@ async def build(settings: Settings) -> Gateway:
         settings=settings,
         pipeline=assemble(parts),
         administration=Administration(directory),
+        audit=Audit(tables, clock),
         control=control,
         reports=Reports(tables, recorder, clock),
         tables=tables,

@@ -13,6 +13,7 @@ from gateway.access.directory import Directory
 from gateway.domain.access import DEFAULT_TENANT, Product, Subscription, Tenant
 from gateway.domain.documents import convert
 from gateway.domain.limits import Limits, limits_fault
+from gateway.domain.management import Asked
 from gateway.domain.tables import unpack_continuation
 from gateway.errors import RequestError
 
@@ -47,6 +48,10 @@ class Administration:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
+
+    async def concerned(self, asked: Asked, route: str, names: Mapping[str, str]) -> str:  # noqa: ARG002
+        """Return the tenant that a change concerns, for the audit trail; empty for none in particular."""
+        return names.get("tenant", "") if asked.everywhere else asked.principal.tenant
 
     async def create_tenant(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Create a tenant from `{"id", "name"?, "data_zone"?}`."""

@@ -8,7 +8,7 @@ management routes as RFC 9457 problems.
 import asyncio
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -16,13 +16,13 @@ import msgspec
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 from gateway import container
-from gateway.container import Gateway
 from gateway.domain.access import Principal
 from gateway.domain.call import CLIENT_GONE, Answer, ByteStream, Inbound, Operation, Surface
 from gateway.domain.ids import uuid7_hex
 from gateway.domain.management import Asked, Told
 from gateway.domain.strict_json import parse_object
 from gateway.errors import ClientDisconnected, GatewayError, RequestError, Stopping
+from gateway.routes.audited import Act, audited
 from gateway.routes.body import JSON as JSON_TYPE
 from gateway.routes.body import MEDIA_TYPES, BodyReader, Receive
 from gateway.routes.errors import error_event, error_json
@@ -154,17 +154,15 @@ def _inbound(request: Request, operation: Operation, surface: Surface) -> Inboun
     )
 
 
-type Act = Callable[[Gateway, Asked], Awaitable[Any]]
-
-
-async def administer(request: Request, status: int, act: Act, *, reads_body: bool = True) -> Response:
-    """Serve a management route.
+async def administer(request: Request, status: int, act: Act, *, reads_body: bool = True, empty_body: bool = False) -> Response:
+    """Serve a management route: check who may (`routes/rights.py` has a row for each), and write all but reads into the audit trail.
 
     Args:
         request: As the host hands it over.
         status: Of a success.
         act: Does it: takes the gateway and what is asked, returns a JSON-ready value, or a `Told`.
         reads_body: Whether there is a body to read; the document is an empty object otherwise.
+        empty_body: Whether it may be left out.
     """
     inbound = _inbound(request, Operation.MANAGE, Surface.OPENAI)
     try:
@@ -173,10 +171,10 @@ async def administer(request: Request, status: int, act: Act, *, reads_body: boo
             await gateway.pipeline.refuse(inbound, doubled)
 
         async def work(principal: Principal) -> Answer:
-            body = BodyReader(request.receive, inbound.headers, gateway.settings.max_body_bytes)
-            document = parse_object(await body.read()) if reads_body else {}
+            body = await BodyReader(request.receive, inbound.headers, gateway.settings.max_body_bytes).read() if reads_body else b""
+            document = parse_object(body) if body or (reads_body and not empty_body) else {}
             asked = Asked(principal, document, inbound.query, inbound.headers.get("if-match", "").strip(), inbound.request_id)
-            return _told(await act(gateway, asked), status)
+            return _told(await audited(gateway, inbound, asked, act), status)
 
         answer = await gateway.pipeline.administer(inbound, work)
     except GatewayError as exc:
@@ -184,8 +182,9 @@ async def administer(request: Request, status: int, act: Act, *, reads_body: boo
     return RawResponse(answer.status, _headers(_header_value(answer.content_type), inbound, answer.headers), answer.body)
 
 
-def _told(value: Any, status: int) -> Answer:
-    told = value if isinstance(value, Told) else Told(value)
+def _told(told: Told, status: int) -> Answer:
+    if told.status in WITHOUT_BODY:
+        return Answer(told.headers, b"", status=told.status, content_type="")
     body = told.value if isinstance(told.value, bytes) else msgspec.json.encode(told.value)
     headers = {**told.headers, "etag": told.etag} if told.etag else told.headers
     return Answer(headers, body, status=told.status or status, content_type=told.content_type)

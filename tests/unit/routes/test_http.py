@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from gateway import container
+from gateway.access.administration import Administration
+from gateway.access.audit import Audit
 from gateway.container import Gateway
 from gateway.domain.call import Operation, Surface
 from gateway.domain.management import Asked
@@ -27,6 +29,7 @@ async def street(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
     street = Street()
     parts: Any = dict.fromkeys(Gateway.__struct_fields__)
     parts |= {"settings": load_settings(SETTINGS), "pipeline": street.pipeline}
+    parts |= {"administration": Administration(street.directory), "audit": Audit(street.tables, street.clock)}
     monkeypatch.setattr(container, "clock", street.clock)
     monkeypatch.setattr(container._worker, "gateway", Gateway(**parts))
     yield street

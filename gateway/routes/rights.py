@@ -1,0 +1,100 @@
+"""Who may use which route of /manage, and what the audit trail calls it. One table, and nobody may do what is not in it.
+
+A row per method and route, as registered: its action and the least role. `Gateway.Admin` may do everything; a
+`Gateway.TenantAdmin` what its row says, and then for its own tenant only, which the operation itself sees to
+(`domain/management.tenant_of`). What has no row is for `Gateway.Admin` alone. A test walks all routes.
+"""
+
+import functools
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from gateway.domain.access import Principal, Role
+from gateway.errors import PermissionDenied
+
+ADMIN, TENANT = Role.ADMIN, Role.TENANT_ADMIN
+
+
+class Right(msgspec.Struct, frozen=True):
+    """A row of the table.
+
+    Attributes:
+        method: In capitals.
+        route: As registered.
+        action: What the audit trail calls it; reads have one too, and leave no entry.
+        role: The least that who asks must have.
+    """
+
+    method: str
+    route: str
+    action: str
+    role: Role = ADMIN
+
+
+_SUBSCRIPTION = "manage/subscriptions/{subscription}"
+
+RIGHTS = (
+    Right("GET", "manage/tenants", "tenant.list"),
+    Right("POST", "manage/tenants", "tenant.create"),
+    Right("GET", "manage/tenants/{tenant}", "tenant.read", TENANT),
+    Right("PATCH", "manage/tenants/{tenant}", "tenant.change"),
+    Right("DELETE", "manage/tenants/{tenant}", "tenant.delete"),
+    Right("GET", "manage/products", "product.list", TENANT),
+    Right("POST", "manage/products", "product.create"),
+    Right("GET", "manage/products/{product}", "product.read"),
+    Right("PATCH", "manage/products/{product}", "product.change"),
+    Right("DELETE", "manage/products/{product}", "product.delete"),
+    Right("GET", "manage/subscriptions", "subscription.list", TENANT),
+    Right("POST", "manage/subscriptions", "subscription.create", TENANT),
+    Right("GET", _SUBSCRIPTION, "subscription.read", TENANT),
+    Right("PATCH", _SUBSCRIPTION, "subscription.change"),
+    Right("POST", f"{_SUBSCRIPTION}/approve", "subscription.approve"),
+    Right("POST", f"{_SUBSCRIPTION}/reject", "subscription.reject"),
+    Right("POST", f"{_SUBSCRIPTION}/suspend", "subscription.suspend", TENANT),
+    Right("POST", f"{_SUBSCRIPTION}/resume", "subscription.resume", TENANT),
+    Right("POST", f"{_SUBSCRIPTION}/cancel", "subscription.cancel", TENANT),
+    Right("POST", _SUBSCRIPTION + "/keys/{slot}/regenerate", "key.regenerate", TENANT),
+    Right("POST", _SUBSCRIPTION + "/keys/{slot}/revoke", "key.revoke", TENANT),
+    Right("GET", "manage/audit", "audit.list", TENANT),
+    Right("GET", "manage/models", "model.list"),
+    Right("GET", "manage/models/{model}", "model.read"),
+    Right("PATCH", "manage/models/{model}", "model.change"),
+    Right("GET", "manage/deployments", "deployment.list"),
+    Right("GET", "manage/deployments/{deployment}", "deployment.read"),
+    Right("PATCH", "manage/deployments/{deployment}", "deployment.change"),
+    Right("GET", "manage/usage", "usage.read"),
+    Right("GET", "manage/usage/{request_id}", "usage.record"),
+)
+
+
+def right_of(method: str, path: str) -> tuple[Right, Mapping[str, str]]:
+    """Return the row of a request and what its path names; one for `Gateway.Admin` alone where the table has none.
+
+    Args:
+        method: As sent.
+        path: Decoded, as the host matched it. Literals match in any case, as they do there.
+    """
+    wanted = "GET" if method == "HEAD" else method
+    for right in RIGHTS:
+        if right.method == wanted and (found := _pattern(right.route).fullmatch(path.strip("/"))):
+            return right, found.groupdict()
+    return Right(wanted, path, f"{method.lower()}"), {}
+
+
+def check_right(right: Right, principal: Principal) -> None:
+    """Raise PermissionDenied where the principal's roles do not reach."""
+    if Role.ADMIN in principal.roles or right.role in principal.roles:
+        return
+    raise PermissionDenied(f"this needs the role {right.role.value}; your key's subscription, or your token, has not got it")
+
+
+@functools.cache
+def _pattern(route: str) -> re.Pattern[str]:
+    """Return what matches a route's paths; a model's own slash comes decoded, so only a model's name may hold one."""
+    parts = [
+        f"(?P<{part[1:-1]}>{'.+' if part == '{model}' else '[^/]+'})" if part.startswith("{") else f"(?i:{part})"
+        for part in route.split("/")
+    ]
+    return re.compile("/".join(parts))
