@@ -71,17 +71,35 @@ def scopes_of(gateway: Limits, principal: Principal, product: Product, user: str
 
 
 def _scopes(gateway: Limits, principal: Principal, product: Product, user: str) -> tuple[Scope, ...]:
-    tenant, subscription = _part(principal.tenant), _part(principal.subscription)
+    names = partitions_of(principal.tenant, product.id, principal.subscription, user)
     own = (*product.limits.ceilings("product"), *principal.limits.ceilings("subscription"))
     levels = [
-        Scope("gateway", "gateway", gateway.ceilings("gateway")),
-        Scope("tenant", f"tenant|{tenant}", principal.tenant_limits.ceilings("tenant")),
-        Scope("product", f"product|{tenant}|{_part(product.id)}", product.shared_limits.ceilings("product")),
-        Scope("subscription", f"subscription|{tenant}|{subscription}", _tightest(own)),
+        Scope("gateway", names[0], gateway.ceilings("gateway")),
+        Scope("tenant", names[1], principal.tenant_limits.ceilings("tenant")),
+        Scope("product", names[2], product.shared_limits.ceilings("product")),
+        Scope("subscription", names[3], _tightest(own)),
     ]
     if user:
-        levels.append(Scope("user", f"user|{tenant}|{subscription}|{_hashed(user)}", product.user_limits.ceilings("user")))
+        levels.append(Scope("user", names[4], product.user_limits.ceilings("user")))
     return tuple(scope for scope in levels if scope.ceilings)
+
+
+def partitions_of(tenant: str, product: str, subscription: str, user: str) -> tuple[str, ...]:
+    """Return the partitions of all scopes that a call of these is in, whether or not they have limits; the user's only where there is one."""
+    of_tenant, of_subscription = _part(tenant), _part(subscription)
+    outer = (
+        "gateway",
+        f"tenant|{of_tenant}",
+        f"product|{of_tenant}|{_part(product)}",
+        f"subscription|{of_tenant}|{of_subscription}",
+    )
+    return (*outer, f"user|{of_tenant}|{of_subscription}|{_hashed(user)}") if user else outer
+
+
+def tenant_of_partition(partition: str) -> str | None:
+    """Return whose scope it is; None for the gateway's, and where the tenant's name is hashed."""
+    tenant = partition.split("|")[1] if "|" in partition else ""
+    return tenant if tenant and not tenant.startswith("~") else None
 
 
 def _tightest(ceilings: tuple[Ceiling, ...]) -> tuple[Ceiling, ...]:
