@@ -85,7 +85,7 @@ def _scopes(gateway: Limits, principal: Principal, product: Product, user: str) 
 
 
 def partitions_of(tenant: str, product: str, subscription: str, user: str) -> tuple[str, ...]:
-    """Return the partitions of all scopes that a call of these is in, whether or not they have limits; the user's only where there is one."""
+    """Return the partitions of all scopes that such a call is in, with limits or without; the user's only where there is one."""
     of_tenant, of_subscription = _part(tenant), _part(subscription)
     outer = (
         "gateway",
