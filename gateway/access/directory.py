@@ -32,11 +32,21 @@ _COUNT = re.compile("[0-9]{1,6}")
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
-    """What a call needs to know of a key."""
+    """What a call needs to know of a key, or of an Entra identity.
+
+    Attributes:
+        hash: Of the key; empty for an identity.
+        active: The key is not revoked, the identity still bound.
+        principal: Whose it is.
+        state: Of the subscription.
+        tenant_active: Its tenant is not suspended.
+    """
 
     hash: str
     active: bool
     principal: Principal
+    state: SubscriptionState = SubscriptionState.ACTIVE
+    tenant_active: bool = True
 
 
 class Directory:
