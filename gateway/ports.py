@@ -137,6 +137,25 @@ class Blobs(Protocol):
         """Let connections go."""
 
 
+class Spool(Protocol):
+    """Where entries wait on this machine, beyond the end of the process, until a store takes them. Never raises."""
+
+    async def append(self, entries: Sequence[bytes]) -> int:
+        """Keep entries; return how many of them, from the first on, are safe: fewer where it is full or faulty."""
+
+    async def take(self) -> tuple[str, list[bytes]] | None:
+        """Return the name and the entries of a part that no other living process holds; None where there is none.
+
+        A part that was taken is returned again until it is done with.
+        """
+
+    async def done(self, name: str) -> None:
+        """Forget a part that was taken."""
+
+    async def close(self) -> None:
+        """Let it go, and keep what is in it. Safe to call twice."""
+
+
 class Clock(Protocol):
     """The only time that exists."""
 

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.domain.amounts import Amounts
 from gateway.domain.call import Usage
 from gateway.domain.tables import Value, Write, check_entity, check_transaction
 from gateway.errors import NotFound, StoreUnavailable, UpstreamError
 from gateway.metering.draft import Draft
+from gateway.metering.record import CLIENT_REQUEST_IDS
 from gateway.metering.records import Recorder, UsageRecord, finish, hour_of
 from tests.builders import make_inbound, make_principal
 from tests.fakes.clock import FakeClock
@@ -76,6 +78,53 @@ def test_a_draft_keeps_its_first_failure() -> None:
     assert (draft.status, draft.error_code) == (404, "not_found")
 
 
+def test_each_of_a_drafts_values_becomes_the_field_of_its_name() -> None:
+    sent = {"x-gateway-session": "a session", "x-gateway-tags": "team=web", "x-ms-client-request-id": "theirs", "x-gateway-user": "anna"}
+    draft = Draft(make_inbound(headers=sent, received_s=1.0))
+    draft.principal = make_principal(tenant="a tenant", product="a product", subscription="a subscription", key_id="a key")
+    draft.usage = Usage(11, 12, 13, 14, estimated=True, units=15, unit="pages")
+    draft.charged = Amounts(16, 17, 18, 19)
+    draft.cost_micro_usd, draft.aside_cost_micro_usd, draft.avoided_micro_usd, draft.attempts, draft.status = 20, 21, 22, 23, 299
+    draft.admitted_at, draft.stream, draft.finish_reason = AT - datetime.timedelta(seconds=1), True, "stop"
+    texts = (
+        "trace_id",
+        "model",
+        "deployment",
+        "backend",
+        "error_code",
+        "worker",
+        "upstream_request_id",
+        "rule",
+        "tier",
+        "fallback",
+        "reason",
+    )
+    for name in texts:
+        setattr(draft, name, f"its {name}")
+    draft.route, draft.changes = ["a:1", "b:2"], ["c", "d"]
+    draft.admitted_s, draft.guard_s, draft.queue_s, draft.upstream_wait_s, draft.first_token_s, draft.last_byte_s = 2, 4, 8, 16, 32, 64
+    expected = {
+        "at": AT, "request_id": "req_1", "tenant": "a tenant", "product": "a product", "subscription": "a subscription", "key_id": "a key",
+        "user": "anna", "session": "a session", "tags": "team=web", "operation": "chat", "surface": "openai",
+        "path": "POST /v1/chat/completions", "stream": True, "status": 299, "finish_reason": "stop", "attempts": 23, "prompt_tokens": 11,
+        "completion_tokens": 12, "cached_tokens": 13, "reasoning_tokens": 14, "units": 15, "unit": "pages", "tokens_estimated": True,
+        "unpriced": False, "cost_micro_usd": 20, "aside_cost_micro_usd": 21, "avoided_micro_usd": 22,
+        "admitted_at": AT - datetime.timedelta(seconds=1), "charged_requests": 16, "charged_input_tokens": 17, "charged_output_tokens": 18,
+        "charged_micro_usd": 19, "client_request_id": "theirs", "route": "a:1 b:2", "changes": "c d", "admission_s": 1, "guard_s": 4,
+        "queue_s": 8, "upstream_ttft_s": 16, "stream_s": 32, "overhead_s": 127 - 1 - 4 - 8 - 16 - 32, "total_s": 127,
+    } | {name: f"its {name}" for name in texts}  # fmt: skip
+    record = finish(draft, 128.0, AT)
+    assert msgspec.structs.asdict(record) == expected
+    assert record.row() == {name: value for name, value in expected.items() if value}
+
+
+@pytest.mark.parametrize("name", CLIENT_REQUEST_IDS)
+def test_the_id_by_which_a_client_knows_its_call_is_recorded(name: str) -> None:
+    assert finish(Draft(make_inbound(headers={name: " theirs "})), 1.0, AT).client_request_id == "theirs"
+    both = {**dict.fromkeys(CLIENT_REQUEST_IDS, "another"), CLIENT_REQUEST_IDS[0]: "theirs"}
+    assert finish(Draft(make_inbound(headers=both)), 1.0, AT).client_request_id == "theirs"
+
+
 def test_an_anonymous_call_is_recorded_under_a_dash() -> None:
     record = finish(Draft(make_inbound()), 1.0, AT)
     assert (record.tenant, record.product, record.subscription, record.key_id) == ("-", "", "", "")
@@ -83,12 +132,16 @@ def test_an_anonymous_call_is_recorded_under_a_dash() -> None:
 
 def test_what_clients_and_backends_send_is_cut_to_a_size_that_any_store_takes() -> None:
     long = "\u00e9" * 100_000
-    inbound = make_inbound(path=f"/v1/{long}", headers={f"x-gateway-{name}": long for name in ("user", "session", "tags")})
+    said = {"x-gateway-user": long, "x-gateway-session": long, "x-ms-client-request-id": long, "x-gateway-tags": f"team=web,a={long}"}
+    inbound = make_inbound(path=f"/v1/{long}", headers=said)
     draft = Draft(inbound)
-    draft.model = draft.finish_reason = long
+    draft.model = draft.finish_reason = draft.upstream_request_id = long
+    draft.route = [long]
     record = finish(draft, 1.0, AT)
     check_entity("p", "r", record.row())
-    assert len(record.user) == len(record.session) == len(record.tags) == len(record.finish_reason) == 256
+    assert len(record.user) == len(record.session) == len(record.client_request_id) == len(record.finish_reason) == 256
+    assert record.tags == "team=web"
+    record = msgspec.structs.replace(record, tags=long[:2048])
     writes = [Write("upsert", str(number), record.row()) for number in range(100)]  # type: ignore[arg-type]
     check_transaction("p", writes)
 
