@@ -4,16 +4,18 @@
     completion  = text + sound
     cost        = ⌈(Σ part × its price) ÷ 1,000,000⌉, rounded once
 
-A part without a price of its own costs as much as the plain one. Units beside tokens cost only what the price says of them:
-an image whose tokens are paid is not paid again. Rules for long prompts reprice the whole call, as all makers do that have
-them (docs.perplexity.ai, "Models": beyond the edge "these models switch to long-context rates for both input and output on
-that request"; ai.google.dev, "Gemini API pricing"; read 2026-11-22).
+A part without a price of its own costs as much as the plain one. Images, characters and seconds beside tokens cost only what
+the price says of them: an image whose tokens are paid is not paid again. A long prompt reprices the whole call, as all makers
+do it that have such prices (docs.perplexity.ai, "Models": beyond the edge "these models switch to long-context rates for both
+input and output on that request"; ai.google.dev, "Gemini API pricing"; read 2026-11-22).
 """
 
 from gateway.domain.call import Usage
 from gateway.domain.deployment import Price
 
 TOKENS_PER_PRICE = 1_000_000
+# Units that a provider tells beside the tokens that it bills for the same thing.
+BESIDE_TOKENS = frozenset({"images", "characters", "seconds"})
 
 
 def cost_micro_usd(usage: Usage, price: Price | None) -> int | None:
@@ -35,7 +37,8 @@ def cost_micro_usd(usage: Usage, price: Price | None) -> int | None:
         return None if price.only_units else -(-cost // TOKENS_PER_PRICE)
     unit_price = price.of_unit(usage.unit)
     if unit_price is None:
-        return -(-cost // TOKENS_PER_PRICE) if prompt or completion else None
+        paid = (prompt or completion) and usage.unit in BESIDE_TOKENS
+        return -(-cost // TOKENS_PER_PRICE) if paid else None
     return -(-(cost + usage.units * unit_price) // TOKENS_PER_PRICE)
 
 

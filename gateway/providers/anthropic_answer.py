@@ -42,6 +42,12 @@ class WireDetails(msgspec.Struct, gc=False):
     thinking_tokens: int | None = None
 
 
+class WireWritten(msgspec.Struct, gc=False):
+    """Part of `usage`: what went into the cache, by how long it stays there."""
+
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class WireUsage(msgspec.Struct, gc=False):
     """`usage`, as an answer, a stream's first and its last but one event carry it; numbers are cumulative."""
 
@@ -49,6 +55,7 @@ class WireUsage(msgspec.Struct, gc=False):
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    cache_creation: WireWritten | None = None
     output_tokens_details: WireDetails | None = None
 
 
@@ -136,13 +143,16 @@ def usage_of(end: WireUsage, start: WireUsage | None = None) -> Usage:
             number = getattr(start, name)
         return max(number or 0, 0)
 
-    cached = count("cache_read_input_tokens")
+    cached, written = count("cache_read_input_tokens"), count("cache_creation_input_tokens")
+    parts = end.cache_creation or (start.cache_creation if start is not None else None)
     details = end.output_tokens_details
     return Usage(
-        prompt_tokens=count("input_tokens") + cached + count("cache_creation_input_tokens"),
+        prompt_tokens=count("input_tokens") + cached + written,
         completion_tokens=count("output_tokens"),
         cached_tokens=cached,
         reasoning_tokens=max(details.thinking_tokens or 0, 0) if details else 0,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=min(max(parts.ephemeral_1h_input_tokens or 0, 0), written) if parts else 0,
     )
 
 

@@ -37,6 +37,13 @@ _MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
+class WireCache(msgspec.Struct, gc=False, rename="camel"):
+    """Part of `usage`: what went into the cache to stay there for `ttl`."""
+
+    input_tokens: int | None = None
+    ttl: str | None = None
+
+
 class WireUsage(msgspec.Struct, gc=False, rename="camel"):
     """`usage`, of an answer and of a stream's `metadata`."""
 
@@ -44,6 +51,7 @@ class WireUsage(msgspec.Struct, gc=False, rename="camel"):
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_details: list[WireCache] | None = None
 
 
 class ReasoningText(msgspec.Struct, gc=False, rename="camel"):
@@ -170,7 +178,14 @@ def finish_reason_of(stop_reason: str, *, calls: bool) -> str:
 def usage_of(wire: WireUsage) -> Usage:
     """Translate `usage`; a number that is absent, null or negative is 0."""
     read, written = _count(wire.cache_read_input_tokens), _count(wire.cache_write_input_tokens)
-    return Usage(_count(wire.input_tokens) + read + written, _count(wire.output_tokens), read)
+    for_an_hour = sum(_count(part.input_tokens) for part in wire.cache_details or () if part.ttl == "1h")
+    return Usage(
+        _count(wire.input_tokens) + read + written,
+        _count(wire.output_tokens),
+        read,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=min(for_an_hour, written),
+    )
 
 
 def _count(number: int | None) -> int:

@@ -79,6 +79,13 @@ class Feedback(msgspec.Struct, rename="camel", gc=False):
     block_reason: str | None = None
 
 
+class Modality(msgspec.Struct, rename="camel", gc=False):
+    """Part of the usage: how many of the tokens are text, pictures, sound …."""
+
+    modality: str | None = None
+    token_count: int | None = None
+
+
 class UsageMetadata(msgspec.Struct, rename="camel", gc=False):
     """Tokens; in a stream, those so far."""
 
@@ -87,6 +94,8 @@ class UsageMetadata(msgspec.Struct, rename="camel", gc=False):
     cached_content_token_count: int | None = None
     thoughts_token_count: int | None = None
     tool_use_prompt_token_count: int | None = None
+    prompt_tokens_details: list[Modality] | None = None
+    candidates_tokens_details: list[Modality] | None = None
 
 
 class Answer(msgspec.Struct, rename="camel", gc=False):
@@ -218,7 +227,13 @@ def usage_of(wire: UsageMetadata) -> Usage:
         completion_tokens=_count(wire.candidates_token_count) + reasoning,
         cached_tokens=_count(wire.cached_content_token_count),
         reasoning_tokens=reasoning,
+        audio_input_tokens=_sound(wire.prompt_tokens_details),
+        audio_output_tokens=_sound(wire.candidates_tokens_details),
     )
+
+
+def _sound(parts: list[Modality] | None) -> int:
+    return sum(_count(part.token_count) for part in parts if part.modality == "AUDIO") if parts else 0
 
 
 def _count(number: int | None) -> int:

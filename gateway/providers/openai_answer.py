@@ -18,12 +18,15 @@ class PromptDetails(msgspec.Struct, gc=False):
     """Part of `usage`."""
 
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class CompletionDetails(msgspec.Struct, gc=False):
     """Part of `usage`."""
 
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class WireUsage(msgspec.Struct, gc=False):
@@ -127,6 +130,9 @@ def usage_of(wire: WireUsage) -> Usage:
         _count(wire.completion_tokens),
         _count(prompt.cached_tokens) if prompt else 0,
         _count(completion.reasoning_tokens) if completion else 0,
+        audio_input_tokens=_count(prompt.audio_tokens) if prompt else 0,
+        audio_output_tokens=_count(completion.audio_tokens) if completion else 0,
+        cache_write_tokens=_count(prompt.cache_write_tokens) if prompt else 0,
     )
 
 

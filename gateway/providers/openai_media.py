@@ -38,6 +38,7 @@ _CUE_END = re.compile(rb"--> (?:([0-9]{1,3}):)?([0-9]{2}):([0-9]{2})[.,]([0-9]{3
 
 class _InputDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class MediaUsage(msgspec.Struct, gc=False):
@@ -47,6 +48,7 @@ class MediaUsage(msgspec.Struct, gc=False):
     output_tokens: int | None = None
     seconds: float | None = None
     input_tokens_details: _InputDetails | None = None
+    input_token_details: _InputDetails | None = None  # as transcriptions spell it
 
 
 class _Item(msgspec.Struct, gc=False):
@@ -132,8 +134,9 @@ def _content_type(headers: Mapping[str, str], default: str) -> str:
 
 
 def spoken(call: Call, wire: MediaUsage | None = None) -> Usage:
-    """Say what speech used: the characters of its text, and tokens where they are said."""
-    return used(wire, len(call.document["input"]), "characters")
+    """Say what speech used: the characters of its text, and tokens where they are said; all that it puts out is sound."""
+    usage = used(wire, len(call.document["input"]), "characters")
+    return msgspec.structs.replace(usage, audio_output_tokens=usage.completion_tokens)
 
 
 def heard(wire: MediaUsage | None, duration: float | None = None) -> Usage:
@@ -149,9 +152,15 @@ def used(wire: MediaUsage | None, units: int, unit: str) -> Usage:
     """Put units beside the tokens; a number that is absent, null or negative is 0."""
     if wire is None:
         return Usage(units=units, unit=unit)
-    details = wire.input_tokens_details
-    cached = details.cached_tokens if details else 0
-    return Usage(_count(wire.input_tokens), _count(wire.output_tokens), _count(cached), units=units, unit=unit)
+    details = wire.input_tokens_details or wire.input_token_details
+    return Usage(
+        _count(wire.input_tokens),
+        _count(wire.output_tokens),
+        _count(details.cached_tokens) if details else 0,
+        units=units,
+        unit=unit,
+        audio_input_tokens=_count(details.audio_tokens) if details else 0,
+    )
 
 
 def _count(number: int | None) -> int:

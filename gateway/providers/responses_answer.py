@@ -36,6 +36,7 @@ _CALLS = frozenset({"function_call", "custom_tool_call"})
 
 class _InputDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _OutputDetails(msgspec.Struct, gc=False):
@@ -115,6 +116,7 @@ def usage_of(wire: WireUsage) -> Usage:
         _count(wire.output_tokens),
         _count(prompt.cached_tokens) if prompt else 0,
         _count(completion.reasoning_tokens) if completion else 0,
+        cache_write_tokens=_count(prompt.cache_write_tokens) if prompt else 0,
     )
 
 

@@ -124,8 +124,12 @@ def show_error(error: GatewayError) -> dict[str, Any]:
     return {"class": type(error).__name__, **{name: getattr(error, name) for name in names}}
 
 
+# Shown only where they are not nothing: few answers have them.
+RARE = frozenset({"units", "unit", "audio_input_tokens", "audio_output_tokens", "cache_write_tokens", "cache_write_1h_tokens"})
+
+
 def show(value: Any) -> Any:
     if not hasattr(value, "__struct_fields__"):
         return value
     shown = {name: getattr(value, name) for name in value.__struct_fields__}
-    return {name: each for name, each in shown.items() if each or name not in ("units", "unit")}
+    return {name: each for name, each in shown.items() if each or name not in RARE}

@@ -275,7 +275,9 @@ def test_bytes_in_an_input_that_are_no_text_are_an_upstream_error() -> None:
 
 def test_negative_and_absent_numbers_are_none() -> None:
     assert decoded(usage={"input_tokens": -5, "output_tokens": None}).usage == Usage()
-    assert decoded(usage={"input_tokens": 1, "cache_read_input_tokens": 2, "cache_creation_input_tokens": 4}).usage == Usage(7, 0, 2)
+    assert decoded(usage={"input_tokens": 1, "cache_read_input_tokens": 2, "cache_creation_input_tokens": 4}).usage == Usage(
+        7, 0, 2, cache_write_tokens=4
+    )
 
 
 @pytest.mark.parametrize(
