@@ -1,4 +1,7 @@
-"""May this caller use this model? The product's globs decide.
+"""May this caller do this with this model? The globs of its product decide, narrowed by those of its subscription.
+
+Both have globs over model ids and over operations (`chat`, `images.*`); an empty list of the subscription leaves the product's
+as it is, and an empty list of operations means all.
 
 A call to a model of the catalogue that the product leaves out is told so (403), so that its sender knows what to ask
 for; a name the catalogue has not got is 404. Lists show only what may be called.
@@ -10,7 +13,7 @@ import msgspec
 
 from gateway.domain.access import Principal, Product
 from gateway.domain.call import Call, Operation, Surface
-from gateway.domain.catalog import Catalog, Model, allows
+from gateway.domain.catalog import Catalog, Model, allows, matches
 from gateway.errors import ModelNotFound, PermissionDenied
 
 
@@ -47,18 +50,32 @@ def find_origin(catalog: Catalog, call: Call, model: Model) -> tuple[Call, Model
     return msgspec.structs.replace(call, origin="" if origin is model else origin.id), origin
 
 
-def authorize(principal: Principal, product: Product | None, model: Model, operation: Operation = Operation.CHAT) -> Product:  # noqa: ARG001
-    """Return the caller's product if it covers the model and the operation.
+def authorize(principal: Principal, product: Product | None, model: Model, operation: Operation = Operation.CHAT) -> Product:
+    """Return the caller's product if it, and the subscription, cover the model and the operation.
 
     Raises:
-        PermissionDenied: The product is gone, or does not cover the model.
+        PermissionDenied: The product is gone, or one of them does not.
     """
     if product is None:
         raise PermissionDenied(f"the product {principal.product!r} of your subscription no longer exists", code="product_not_found")
-    if not allows(product, model):
+    if not allows(product, model, principal.models):
+        whose = "your subscription" if allows(product, model) else f"the product {product.id!r}"
         raise PermissionDenied(
-            f"the product {product.id!r} does not include the model {model.id!r}; ask for a subscription to one that does",
+            f"{whose} does not include the model {model.id!r}; ask for a subscription to one that does",
             param="model",
             code="model_not_allowed",
         )
+    if product.operations or principal.operations:
+        _check_operation(principal, product, operation)
     return product
+
+
+def _check_operation(principal: Principal, product: Product, operation: Operation) -> None:
+    # Whoever may make a response may do with it what there is to do.
+    names = ("responses", "responses.item") if operation is Operation.RESPONSE_ITEM else (operation.value,)
+    for globs, whose in ((product.operations, f"the product {product.id!r}"), (principal.operations, "your subscription")):
+        if globs and not any(matches(globs, name) for name in names):
+            raise PermissionDenied(
+                f"{whose} does not include the operation {operation.value!r}; ask for a subscription to one that does",
+                code="operation_not_allowed",
+            )

@@ -84,6 +84,14 @@ class Cached[T]:
                 raise
             return entry.value
 
+    def fresh(self, name: str) -> T | None:
+        """Return the value if memory has it and nothing need be asked; None says nothing, and `get` does. Awaits nothing."""
+        entry = self._entries.get(name)
+        if entry is None or self._clock.now_s() - entry.read_s > self._fresh_s:
+            return None
+        self._entries.move_to_end(name)
+        return entry.value
+
     def forget(self, name: str) -> None:
         """Drop the value, so that the next read asks the store: for the instance that wrote a change."""
         self._entries.pop(name, None)

@@ -6,6 +6,7 @@
 Frozen data. A virtual key is `gwk_<id>_<secret>`; only its HMAC is stored (`access/keys.py`).
 """
 
+import datetime
 import enum
 import ipaddress
 from typing import Literal
@@ -114,8 +115,25 @@ class Role(enum.StrEnum):
     TENANT_ADMIN = "Gateway.TenantAdmin"
     USER = "Gateway.User"
 
+    __hash__ = str.__hash__  # roles are looked for in sets by every call
+
 
 CALLER = frozenset({Role.USER})
+
+
+class KeySlot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A subscription's key, without its secret: `slot` is primary or secondary, `id` the public part.
+
+    `expires_at`: UTC; of a key whose successor was made, and which still works for a while. None for never.
+    """
+
+    slot: str
+    id: str
+    expires_at: datetime.datetime | None = None
+
+    def works_at(self, utc: datetime.datetime) -> bool:
+        """Tell whether it has not expired."""
+        return self.expires_at is None or utc < self.expires_at
 
 
 class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -128,6 +146,8 @@ class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
         operations: Globs that narrow the product's; empty leaves them.
         network: Whose addresses may use it.
         identities: Entra identities that call as it: `<oid or client id>`, in small letters.
+        keys: Those that work; a key that is not here does not, whatever else is stored of it.
+        held: An administrator of the gateway suspended it, so that its tenant's cannot resume it.
     """
 
     id: str
@@ -141,6 +161,8 @@ class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
     operations: tuple[str, ...] = ()
     network: Network = ANYWHERE
     identities: tuple[str, ...] = ()
+    keys: tuple[KeySlot, ...] = ()
+    held: bool = False
 
 
 class Principal(msgspec.Struct, frozen=True):

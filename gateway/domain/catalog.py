@@ -87,9 +87,16 @@ class Catalog:
         """Return the model of that id or alias, in constant time."""
         return self._by_name.get(name)
 
-    def visible(self, product: Product, utc: datetime.datetime) -> list[Model]:
-        """Return the models that the product allows and that are still served, in the order of the file."""
-        return [model for model in self.models if not model.hidden and not model.lifecycle.is_over(utc) and allows(product, model)]
+    def visible(self, product: Product, utc: datetime.datetime, narrowed: tuple[str, ...] = ()) -> list[Model]:
+        """Return the models that the product allows and that are still served, in the order of the file.
+
+        Args:
+            product: The caller's.
+            utc: The time.
+            narrowed: The subscription's own globs; empty leaves the product's as they are.
+        """
+        served = (model for model in self.models if not model.hidden and not model.lifecycle.is_over(utc))
+        return [model for model in served if allows(product, model, narrowed)]
 
     def price(self, deployment: Deployment, tenant: str, utc: datetime.datetime) -> Price | None:
         """Return what a tenant pays for a deployment now: the negotiated price, else the deployment's own; None if there is none."""
@@ -112,11 +119,12 @@ class Catalog:
         return found[1]
 
 
-def allows(product: Product, model: Model) -> bool:
-    """Tell whether one of the product's globs matches the model's id."""
-    return _matches(product.models, model.id)
+def allows(product: Product, model: Model, narrowed: tuple[str, ...] = ()) -> bool:
+    """Tell whether one of the product's globs matches the model's id, and one of those that narrow them, if there are any."""
+    return matches(product.models, model.id) and (not narrowed or matches(narrowed, model.id))
 
 
 @functools.lru_cache(maxsize=65536)
-def _matches(patterns: tuple[str, ...], name: str) -> bool:
+def matches(patterns: tuple[str, ...], name: str) -> bool:
+    """Tell whether one of the globs matches the name, letter case included."""
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
