@@ -71,6 +71,7 @@ def apply_settings(data: Path, catalog: str | None, simulator_url: str | None) -
         "GATEWAY_CATALOG": lambda: str(SAMPLE),
         "GATEWAY_TABLES": lambda: f"sqlite:///{data / 'tables.db'}",
         "GATEWAY_BLOBS": lambda: f"file:///{data / 'blobs'}",
+        "GATEWAY_SPOOL": lambda: str(data / "spool"),
         "GATEWAY_ADMIN_KEY": lambda: kept_secret(data / "admin-key", "gwa_"),
         "GATEWAY_KEY_PEPPER": lambda: kept_secret(data / "key-pepper"),
         "SIMULATOR_URL": lambda: simulator_url or STANDALONE_SIMULATOR,

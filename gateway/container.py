@@ -5,6 +5,7 @@ importing the app must stay cheap, because every cold start pays for it.
 """
 
 import asyncio
+import hashlib
 import importlib
 import logging
 import random
@@ -22,6 +23,7 @@ from gateway.access.limits import Limiter
 from gateway.access.response_ids import ResponseIds
 from gateway.adapters.catalog_source import CatalogUnusable, load_catalog
 from gateway.adapters.clock import SystemClock
+from gateway.adapters.spool import FileSpool
 from gateway.adapters.upstream import PooledUpstream
 from gateway.adapters.upstream_aiohttp import AiohttpUpstream
 from gateway.assembly import Parts, assemble
@@ -78,7 +80,7 @@ async def build(settings: Settings) -> Gateway:
     directory = Directory(tables, catalog, pepper, clock)
     client = AiohttpUpstream if settings.http_client == "aiohttp" else PooledUpstream
     upstream = client(identity.token, clock, idle_timeout_s=settings.stream_idle_timeout_s)
-    counter, recorder = TokenCounter(), Recorder(tables, clock)
+    counter, recorder = TokenCounter(), Recorder(tables, clock, _spool(settings))
     counter.start_loading()
     rng = random.Random()  # noqa: S311 - spreads load, hides nothing
     health = Health(rng)
@@ -114,6 +116,7 @@ async def build(settings: Settings) -> Gateway:
         await blobs.close()
         await identity.close()
 
+    recorder.start()
     return Gateway(
         settings=settings,
         pipeline=assemble(parts),
@@ -125,6 +128,14 @@ async def build(settings: Settings) -> Gateway:
         blobs=blobs,
         close=close,
     )
+
+
+def _spool(settings: Settings) -> FileSpool:
+    """Return where records wait while the store is down; another store's gateways may wait in the same folder."""
+    # A signature or key in the location may change, and is nobody else's business.
+    parts = settings.tables.partition("?")[0].split(";")
+    named = ";".join(part for part in parts if not part.lower().startswith(("accountkey=", "sharedaccesssignature=")))
+    return FileSpool(settings.spool, hashlib.sha256(named.encode()).hexdigest()[:16], settings.spool_bytes)
 
 
 async def _open_stores(settings: Settings, identity: "_Identity") -> tuple[Tables, Blobs]:

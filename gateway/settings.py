@@ -5,6 +5,7 @@ compares the three). All faults are reported together, so that a deployment is m
 """
 
 import os
+import tempfile
 from collections.abc import Mapping
 
 import msgspec
@@ -27,6 +28,8 @@ class Settings(msgspec.Struct, frozen=True):
         request_timeout_s: How long a call may take until its answer begins; the platform cuts at 230 s.
         stream_idle_timeout_s: How long a stream may be silent.
         http_client: What talks to the backends: our own pool (`httptools`), or `aiohttp`.
+        spool: Folder in which usage records wait while the table store does not take them.
+        spool_bytes: What it may hold.
         identity_client_id: The user-assigned identity for Azure; the system-assigned one if absent.
         environment: Everything, for `${env:NAME}` in the catalogue.
     """
@@ -40,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True):
     request_timeout_s: float
     stream_idle_timeout_s: float
     http_client: str
+    spool: str
+    spool_bytes: int
     identity_client_id: str | None
     environment: Mapping[str, str]
 
@@ -61,6 +66,8 @@ NAMES = (
     "GATEWAY_REQUEST_TIMEOUT_S",
     "GATEWAY_STREAM_IDLE_TIMEOUT_S",
     "GATEWAY_HTTP_CLIENT",
+    "GATEWAY_SPOOL",
+    "GATEWAY_SPOOL_MB",
     "AZURE_CLIENT_ID",
 )
 
@@ -114,6 +121,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         request_timeout_s=number("GATEWAY_REQUEST_TIMEOUT_S", 220, 0.1, 225),
         stream_idle_timeout_s=number("GATEWAY_STREAM_IDLE_TIMEOUT_S", 120, 0.1, 225),
         http_client=http_client,
+        spool=env.get("GATEWAY_SPOOL") or f"{tempfile.gettempdir()}/gateway-spool",
+        spool_bytes=int(number("GATEWAY_SPOOL_MB", 256, 1, 100_000) * 1024 * 1024),
         identity_client_id=env.get("AZURE_CLIENT_ID") or None,
         environment=env,
     )

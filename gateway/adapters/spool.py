@@ -42,11 +42,13 @@ class FileSpool:
 
     Args:
         path: The folder.
-        max_bytes: What all its files may hold together.
+        store: The store that its entries are for, in a file name's letters: another gateway's in the same folder are let alone.
+        max_bytes: What all files of the folder may hold together.
     """
 
-    def __init__(self, path: str, max_bytes: int) -> None:
+    def __init__(self, path: str, store: str, max_bytes: int) -> None:
         self._folder = pathlib.Path(path)
+        self._prefix = f"{store}-"
         self._max_bytes = max_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._held: dict[str, int] = {}  # descriptors of the files whose lock is ours
@@ -113,7 +115,7 @@ class FileSpool:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check()
         while True:
-            name = f"{os.getpid()}-{random_hex(8)}{SUFFIX}"
+            name = f"{self._prefix}{os.getpid()}-{random_hex(8)}{SUFFIX}"
             descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if _is(self._folder / name, descriptor):
@@ -125,7 +127,7 @@ class FileSpool:
     def _check(self) -> None:
         found = self._folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise PermissionError("it must be a folder of this user's own that nobody else can enter (mode 700)")
+            raise PermissionError("GATEWAY_SPOOL must be a folder of this user's own that nobody else can enter (mode 700)")
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY)
@@ -137,7 +139,7 @@ class FileSpool:
     def _take(self) -> tuple[str, list[bytes]] | None:
         self._current = ""  # what is being brought in is not written to any more
         try:
-            names = [name for name in self._names() if name not in self._stuck]
+            names = [name for name in self._names() if name.startswith(self._prefix) and name not in self._stuck]
         except OSError as exc:
             self._say("usage records in the spool %s cannot be read: %s", exc)
             return None

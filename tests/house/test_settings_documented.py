@@ -48,6 +48,7 @@ def test_readme_and_sample_state_the_real_defaults() -> None:
         "GATEWAY_MAX_BODY_MB": real.max_body_bytes / 1024 / 1024,
         "GATEWAY_REQUEST_TIMEOUT_S": real.request_timeout_s,
         "GATEWAY_STREAM_IDLE_TIMEOUT_S": real.stream_idle_timeout_s,
+        "GATEWAY_SPOOL_MB": real.spool_bytes / 1024 / 1024,
     }
     assert {name: float(stated[name]) for name in numbers} == numbers
     assert {name: float(sample()[name]) for name in numbers} == numbers

@@ -1,3 +1,5 @@
+import pathlib
+
 import pytest
 
 from gateway.settings import NAMES, SettingsError, load_settings
@@ -19,6 +21,7 @@ def test_defaults() -> None:
         "UseDevelopmentStorage=true",
     )
     assert (settings.admin_key, settings.identity_client_id) == ("", None)
+    assert (pathlib.Path(settings.spool).name, settings.spool_bytes) == ("gateway-spool", 256 * 1024 * 1024)
     assert (settings.max_body_bytes, settings.request_timeout_s, settings.stream_idle_timeout_s) == (20 * 1024 * 1024, 220, 120)
 
 
@@ -31,6 +34,8 @@ def test_what_is_set_holds() -> None:
         "GATEWAY_MAX_BODY_MB": "0.5",
         "GATEWAY_REQUEST_TIMEOUT_S": "12.5",
         "GATEWAY_STREAM_IDLE_TIMEOUT_S": "225",
+        "GATEWAY_SPOOL": "/var/spool/gateway",
+        "GATEWAY_SPOOL_MB": "1.5",
         "AZURE_CLIENT_ID": "an-identity",
     }
     settings = load_settings(GOOD | over)
@@ -38,6 +43,7 @@ def test_what_is_set_holds() -> None:
         "sqlite:///x.db", "file:///blobs", "a" * 16, "an-identity",
     )  # fmt: skip
     assert (settings.max_body_bytes, settings.request_timeout_s, settings.stream_idle_timeout_s) == (512 * 1024, 12.5, 225)
+    assert (settings.spool, settings.spool_bytes) == ("/var/spool/gateway", 1536 * 1024)
 
 
 def test_an_empty_setting_is_as_good_as_none() -> None:

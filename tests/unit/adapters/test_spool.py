@@ -14,8 +14,8 @@ MIB = 1024 * 1024
 ROOT = pathlib.Path(__file__).parents[3]
 
 
-def spool(folder: pathlib.Path, max_bytes: int = 10 * MIB) -> FileSpool:
-    return FileSpool(str(folder / "spool"), max_bytes)
+def spool(folder: pathlib.Path, max_bytes: int = 10 * MIB, store: str = "a") -> FileSpool:
+    return FileSpool(str(folder / "spool"), store, max_bytes)
 
 
 def files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -54,6 +54,15 @@ async def test_what_a_living_process_holds_is_its_own_and_what_it_lets_go_is_any
     assert await second.take() is None
     await first.close()
     assert await drain(second) == [b"mine"]
+    await second.close()
+
+
+async def test_entries_for_another_store_are_let_alone_but_take_their_room(tmp_path: pathlib.Path) -> None:
+    first, second = spool(tmp_path), spool(tmp_path, MIB, store="b")
+    await first.append([b"x" * (MIB // 2)])
+    await first.close()
+    assert await second.take() is None
+    assert await second.append([b"y" * (MIB // 4)] * 4) == 1
     await second.close()
 
 
@@ -155,8 +164,8 @@ async def test_an_append_that_fails_half_way_leaves_nothing_of_itself(tmp_path: 
 async def test_a_file_that_cannot_be_read_or_removed_stops_nobody(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
     one, two = spool(tmp_path), spool(tmp_path)
     await one.append([b"x"])
-    (tmp_path / "spool" / "0-a-folder.spool").mkdir()
-    (tmp_path / "spool" / "0-a-link.spool").symlink_to(tmp_path / "nothing")
+    (tmp_path / "spool" / "a-0-folder.spool").mkdir()
+    (tmp_path / "spool" / "a-0-link.spool").symlink_to(tmp_path / "nothing")
     await one.close()
     assert await drain(two) == [b"x"]
     assert "cannot be read" in caplog.text
@@ -168,7 +177,7 @@ import asyncio, sys
 from gateway.adapters.spool import FileSpool
 
 async def main():
-    spool = FileSpool(sys.argv[1], 1 << 30)
+    spool = FileSpool(sys.argv[1], "a", 1 << 30)
     number = 0
     while True:
         kept = await spool.append([b"%d" % (number + each) for each in range(7)])
