@@ -4,7 +4,9 @@ Their names stand in `NAMES`; `local.settings.sample.json` and README's table li
 compares the three). All faults are reported together, so that a deployment is mended in one go.
 """
 
+import ipaddress
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 
@@ -13,6 +15,42 @@ import msgspec
 
 class SettingsError(Exception):
     """The environment cannot be used; the message lists every fault with its setting's name."""
+
+
+class EntraSettings(msgspec.Struct, frozen=True):
+    """Whose access tokens are believed.
+
+    Attributes:
+        tenants: Ids of Entra tenants, in small letters; empty where no token is.
+        audiences: Our application's id URI and client id.
+        jwks_url: Where the keys are, if not where Microsoft publishes them; `{tid}` in it stands for the tenant.
+    """
+
+    tenants: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
+    jwks_url: str = ""
+
+
+class DoorSettings(msgspec.Struct, frozen=True):
+    """What stands before the gateway, and who gets in.
+
+    Attributes:
+        front_id: What the front proves itself with; empty where none is trusted.
+        front_required: Whoever does not come through it is refused.
+        trusted_hops: How many proxies append to `x-forwarded-for`.
+        allow: CIDR blocks that may call; empty for all.
+        deny: CIDR blocks that may not.
+        country_header: In which header the front says the country, in small letters.
+        countries_denied: Two capital letters each.
+    """
+
+    front_id: str = ""
+    front_required: bool = False
+    trusted_hops: int = 0
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    country_header: str = ""
+    countries_denied: tuple[str, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -31,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True):
         spool: Folder in which usage records wait while the table store does not take them.
         spool_bytes: What it may hold.
         identity_client_id: The user-assigned identity for Azure; the system-assigned one if absent.
+        entra: Whose access tokens are believed.
+        door: What stands before the gateway, and who gets in.
         environment: Everything, for `${env:NAME}` in the catalogue.
     """
 
@@ -46,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True):
     spool: str
     spool_bytes: int
     identity_client_id: str | None
+    entra: EntraSettings
+    door: DoorSettings
     environment: Mapping[str, str]
 
     def __repr__(self) -> str:
@@ -68,8 +110,21 @@ NAMES = (
     "GATEWAY_HTTP_CLIENT",
     "GATEWAY_SPOOL",
     "GATEWAY_SPOOL_MB",
+    "GATEWAY_ENTRA_TENANT_ID",
+    "GATEWAY_ENTRA_AUDIENCE",
+    "GATEWAY_ENTRA_JWKS_URL",
+    "GATEWAY_TRUSTED_FRONT_DOOR_ID",
+    "GATEWAY_REQUIRE_FRONT_DOOR",
+    "GATEWAY_TRUSTED_HOPS",
+    "GATEWAY_IP_ALLOW",
+    "GATEWAY_IP_DENY",
+    "GATEWAY_COUNTRY_HEADER",
+    "GATEWAY_COUNTRIES_DENIED",
     "AZURE_CLIENT_ID",
 )
+
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_KEYS_URL = re.compile(r"https://[^/\s]+/\S*|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?/\S*")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -124,8 +179,60 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         spool=env.get("GATEWAY_SPOOL") or f"{tempfile.gettempdir()}/gateway-spool",
         spool_bytes=int(number("GATEWAY_SPOOL_MB", 256, 1, 100_000) * 1024 * 1024),
         identity_client_id=env.get("AZURE_CLIENT_ID") or None,
+        entra=_entra(env, faults),
+        door=_door(env, faults, int(number("GATEWAY_TRUSTED_HOPS", 0, 0, 10))),
         environment=env,
     )
     if faults:
         raise SettingsError("the settings cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
     return settings
+
+
+def _entra(env: Mapping[str, str], faults: list[str]) -> EntraSettings:
+    tenants = tuple(each.lower() for each in _list(env, "GATEWAY_ENTRA_TENANT_ID"))
+    audiences = _list(env, "GATEWAY_ENTRA_AUDIENCE")
+    url = env.get("GATEWAY_ENTRA_JWKS_URL", "")
+    if any(not _GUID.fullmatch(each) for each in tenants):
+        faults.append("GATEWAY_ENTRA_TENANT_ID must be the id of an Entra tenant, such as 72f988bf-86f1-41af-91ab-2d7cd011db47, or a few")
+    if tenants and not audiences:
+        faults.append("GATEWAY_ENTRA_AUDIENCE must name the gateway's own application (api://… or its client id) where tokens are accepted")
+    if url and not _KEYS_URL.fullmatch(url):
+        faults.append("GATEWAY_ENTRA_JWKS_URL must be an https:// address; http:// is for loopback only")
+    return EntraSettings(tenants, audiences, url)
+
+
+def _door(env: Mapping[str, str], faults: list[str], trusted_hops: int) -> DoorSettings:
+    front_id = env.get("GATEWAY_TRUSTED_FRONT_DOOR_ID", "")
+    required = env.get("GATEWAY_REQUIRE_FRONT_DOOR", "").lower() or "false"
+    header = env.get("GATEWAY_COUNTRY_HEADER", "").lower()
+    denied = tuple(each.upper() for each in _list(env, "GATEWAY_COUNTRIES_DENIED"))
+    if front_id and len(front_id) < MIN_SECRET_CHARACTERS:
+        faults.append(f"GATEWAY_TRUSTED_FRONT_DOOR_ID must be a secret of at least {MIN_SECRET_CHARACTERS} characters")
+    if required not in {"true", "false"}:
+        faults.append("GATEWAY_REQUIRE_FRONT_DOOR must be true or false")
+    if required == "true" and not front_id:
+        faults.append("GATEWAY_REQUIRE_FRONT_DOOR needs GATEWAY_TRUSTED_FRONT_DOOR_ID")
+    if not re.fullmatch(r"[a-z0-9-]{0,64}", header):
+        faults.append("GATEWAY_COUNTRY_HEADER must be the name of a header")
+    if any(not re.fullmatch("[A-Z]{2}", each) for each in denied):
+        faults.append("GATEWAY_COUNTRIES_DENIED must be country codes of two letters, with commas between")
+    if denied and not (front_id and header):
+        faults.append(
+            "GATEWAY_COUNTRIES_DENIED needs GATEWAY_TRUSTED_FRONT_DOOR_ID and GATEWAY_COUNTRY_HEADER: only a front knows countries"
+        )
+    allow, deny = _blocks(env, "GATEWAY_IP_ALLOW", faults), _blocks(env, "GATEWAY_IP_DENY", faults)
+    return DoorSettings(front_id, required == "true", trusted_hops, allow, deny, header, denied)
+
+
+def _blocks(env: Mapping[str, str], name: str, faults: list[str]) -> tuple[str, ...]:
+    blocks = _list(env, name)
+    for block in blocks:
+        try:
+            ipaddress.ip_network(block)
+        except ValueError:
+            faults.append(f"{name}: {block[:64]!r} is no CIDR block, such as 203.0.113.0/24 or 2001:db8::/32")
+    return blocks
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(each for part in env.get(name, "").split(",") if (each := part.strip()))
