@@ -19,6 +19,9 @@ from gateway.access.audit import Audit
 from gateway.access.authenticate import Authenticator
 from gateway.access.cached import Cached
 from gateway.access.directory import Directory
+from gateway.access.entra_tokens import TokenVerifier
+from gateway.access.front import Front
+from gateway.access.jwks import SigningKeys
 from gateway.access.limits import Limiter
 from gateway.access.response_ids import ResponseIds
 from gateway.adapters.catalog_source import CatalogUnusable, load_catalog
@@ -27,7 +30,7 @@ from gateway.adapters.spool import FileSpool
 from gateway.adapters.upstream import PooledUpstream
 from gateway.adapters.upstream_aiohttp import AiohttpUpstream
 from gateway.assembly import Parts, assemble
-from gateway.domain.access import DEFAULT_TENANT
+from gateway.domain.access import DEFAULT_TENANT, Network, Product
 from gateway.domain.catalog import Catalog
 from gateway.domain.deployment import Auth
 from gateway.domain.ids import random_hex
@@ -63,6 +66,7 @@ class Gateway(msgspec.Struct, frozen=True):
     reports: Reports
     tables: Tables
     blobs: Blobs
+    front: Front
     close: Callable[[], Awaitable[None]]
 
 
@@ -91,10 +95,11 @@ async def build(settings: Settings) -> Gateway:
         shared.tick(clock.now_s())
         return await live.get()
 
+    products = Cached(directory.product, clock)
     parts = Parts(
         catalog=current,
-        authenticator=Authenticator(Cached(directory.key_record, clock), pepper, settings.admin_key),
-        products=Cached(directory.product, clock),
+        authenticator=_authenticator(settings, directory, products),
+        products=products,
         limiter=Limiter(clock),
         upstream=upstream,
         counter=counter,
@@ -126,6 +131,7 @@ async def build(settings: Settings) -> Gateway:
         reports=Reports(tables, recorder, clock),
         tables=tables,
         blobs=blobs,
+        front=_front(settings),
         close=close,
     )
 
@@ -136,6 +142,34 @@ def _spool(settings: Settings) -> FileSpool:
     parts = settings.tables.partition("?")[0].split(";")
     named = ";".join(part for part in parts if not part.lower().startswith(("accountkey=", "sharedaccesssignature=")))
     return FileSpool(settings.spool, hashlib.sha256(named.encode()).hexdigest()[:16], settings.spool_bytes)
+
+
+def _authenticator(settings: Settings, directory: Directory, products: Cached[Product]) -> Authenticator:
+    """Return who tells callers; what it needs for tokens is imported where they are believed."""
+    tokens = None
+    if settings.entra.tenants:
+        from gateway.adapters.jwks import KeySetEndpoint, keys_url  # noqa: PLC0415 - only where it is used
+
+        keys = {
+            tenant: SigningKeys(KeySetEndpoint(keys_url(settings.entra.jwks_url, tenant)).fetch, tenant, clock)
+            for tenant in settings.entra.tenants
+        }
+        tokens = TokenVerifier(frozenset(settings.entra.audiences), keys, clock)
+    return Authenticator(
+        Cached(directory.key_record, clock),
+        settings.key_pepper.encode(),
+        settings.admin_key,
+        identities=Cached(directory.identity_record, clock),
+        tokens=tokens,
+        products=products,
+        front=_front(settings),
+    )
+
+
+def _front(settings: Settings) -> Front:
+    door = settings.door
+    network = Network(allow=door.allow, deny=door.deny)
+    return Front(door.front_id, door.front_required, network, door.country_header, frozenset(door.countries_denied))
 
 
 async def _open_stores(settings: Settings, identity: "_Identity") -> tuple[Tables, Blobs]:

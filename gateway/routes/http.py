@@ -26,6 +26,7 @@ from gateway.routes.audited import Act, audited
 from gateway.routes.body import JSON as JSON_TYPE
 from gateway.routes.body import MEDIA_TYPES, BodyReader, Receive
 from gateway.routes.errors import error_event, error_json
+from gateway.routes.hops import client_address
 from gateway.routes.links import absolute, rest_of
 from gateway.routes.patience import Patience
 
@@ -35,7 +36,18 @@ JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 DECIDING_HEADERS = (
-    *(b"authorization", b"api-key", b"x-api-key", b"content-type", b"content-encoding", b"content-length", b"host"),
+    *(
+        b"authorization",
+        b"api-key",
+        b"x-api-key",
+        b"ocp-apim-subscription-key",
+        b"x-azure-fdid",
+        b"x-azure-socketip",
+        b"content-type",
+        b"content-encoding",
+        b"content-length",
+        b"host",
+    ),
     *(b"x-gateway-tags", b"x-gateway-user", b"x-gateway-session", b"x-gateway-priority", b"x-gateway-timeout-ms", b"x-gateway-explain"),
 )
 # Answers that have no body, and so no length of one.
@@ -109,6 +121,7 @@ async def respond(request: Request, operation: Operation, surface: Surface = Sur
     inbound = _inbound(request, operation, surface)
     try:
         gateway = await container.get()
+        inbound = _seen(request, inbound, gateway)
         error = error or _doubled(request, inbound)
         if error is not None:
             answer = await gateway.pipeline.refuse(inbound, error)
@@ -132,7 +145,7 @@ async def respond(request: Request, operation: Operation, surface: Surface = Sur
 
 
 def _inbound(request: Request, operation: Operation, surface: Surface) -> Inbound:
-    """Read everything of the request but its body."""
+    """Read everything of the request but its body; its caller's address needs the settings, see `_seen`."""
     scope = request.scope
     received_s = container.clock.now_s()
     query = scope["query_string"]
@@ -154,6 +167,15 @@ def _inbound(request: Request, operation: Operation, surface: Surface) -> Inboun
     )
 
 
+def _seen(request: Request, inbound: Inbound, gateway: container.Gateway) -> Inbound:
+    """Return the request with its caller's address."""
+    door = gateway.settings.door
+    address = client_address(request.scope, door.trusted_hops)
+    if door.front_id:
+        address = gateway.front.address(inbound.headers, address)
+    return msgspec.structs.replace(inbound, client_ip=address)
+
+
 async def administer(request: Request, status: int, act: Act, *, reads_body: bool = True, empty_body: bool = False) -> Response:
     """Serve a management route: check who may (`routes/rights.py` has a row for each), and write all but reads into the audit trail.
 
@@ -167,6 +189,7 @@ async def administer(request: Request, status: int, act: Act, *, reads_body: boo
     inbound = _inbound(request, Operation.MANAGE, Surface.OPENAI)
     try:
         gateway = await container.get()
+        inbound = _seen(request, inbound, gateway)
         if (doubled := _doubled(request, inbound)) is not None:
             await gateway.pipeline.refuse(inbound, doubled)
 
