@@ -156,6 +156,26 @@ class Spool(Protocol):
         """Let it go, and keep what is in it. Safe to call twice."""
 
 
+class JobQueue(Protocol):
+    """Queues whose messages others take. Raises Unavailable (send it again under the same id), NotFound and RequestError (too large)."""
+
+    async def send(self, queue: str, body: bytes, *, message_id: str, content_type: str = "application/json", subject: str = "") -> None:
+        """Put a message into a queue; receivers and the queue itself may drop an id that they have seen."""
+
+    async def close(self) -> None:
+        """Let connections go."""
+
+
+class Webhook(Protocol):
+    """Somebody who wants to be told by HTTP."""
+
+    async def post(self, body: bytes, *, message_id: str, content_type: str) -> None:
+        """Tell them; Unavailable unless they confirmed it. The same id may come twice."""
+
+    async def close(self) -> None:
+        """Let connections go."""
+
+
 class Clock(Protocol):
     """The only time that exists."""
 

@@ -53,6 +53,20 @@ class DoorSettings(msgspec.Struct, frozen=True):
     countries_denied: tuple[str, ...] = ()
 
 
+class AlertSettings(msgspec.Struct, frozen=True):
+    """Who is told of alerts; empty for nobody.
+
+    Attributes:
+        webhook: An https URL.
+        webhook_secret: What signs posts to it.
+        queue: A queue of Service Bus.
+    """
+
+    webhook: str = ""
+    webhook_secret: str = ""
+    queue: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True):
     """What the environment says.
 
@@ -71,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True):
         identity_client_id: The user-assigned identity for Azure; the system-assigned one if absent.
         entra: Whose access tokens are believed.
         door: What stands before the gateway, and who gets in.
+        alerts: Who is told of alerts.
         environment: Everything, for `${env:NAME}` in the catalogue.
     """
 
@@ -88,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True):
     identity_client_id: str | None
     entra: EntraSettings
     door: DoorSettings
+    alerts: AlertSettings
     environment: Mapping[str, str]
 
     def __repr__(self) -> str:
@@ -120,6 +136,9 @@ NAMES = (
     "GATEWAY_IP_DENY",
     "GATEWAY_COUNTRY_HEADER",
     "GATEWAY_COUNTRIES_DENIED",
+    "GATEWAY_ALERTS_WEBHOOK",
+    "GATEWAY_ALERTS_WEBHOOK_SECRET",
+    "GATEWAY_ALERTS_QUEUE",
     "AZURE_CLIENT_ID",
 )
 
@@ -181,6 +200,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         identity_client_id=env.get("AZURE_CLIENT_ID") or None,
         entra=_entra(env, faults),
         door=_door(env, faults, int(number("GATEWAY_TRUSTED_HOPS", 0, 0, 10))),
+        alerts=_alerts(env, faults),
         environment=env,
     )
     if faults:
@@ -222,6 +242,17 @@ def _door(env: Mapping[str, str], faults: list[str], trusted_hops: int) -> DoorS
         )
     allow, deny = _blocks(env, "GATEWAY_IP_ALLOW", faults), _blocks(env, "GATEWAY_IP_DENY", faults)
     return DoorSettings(front_id, required == "true", trusted_hops, allow, deny, header, denied)
+
+
+def _alerts(env: Mapping[str, str], faults: list[str]) -> AlertSettings:
+    webhook, secret, queue = (
+        env.get(name, "") for name in ("GATEWAY_ALERTS_WEBHOOK", "GATEWAY_ALERTS_WEBHOOK_SECRET", "GATEWAY_ALERTS_QUEUE")
+    )
+    if secret and len(secret) < MIN_SECRET_CHARACTERS:
+        faults.append(f"GATEWAY_ALERTS_WEBHOOK_SECRET must be a secret of at least {MIN_SECRET_CHARACTERS} characters")
+    if secret and not webhook:
+        faults.append("GATEWAY_ALERTS_WEBHOOK_SECRET needs GATEWAY_ALERTS_WEBHOOK")
+    return AlertSettings(webhook, secret, queue)
 
 
 def _blocks(env: Mapping[str, str], name: str, faults: list[str]) -> tuple[str, ...]:
