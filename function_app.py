@@ -2,8 +2,9 @@
 
 import azure.functions as func
 
-from gateway.routes import ai, anthropic, azure_openai, health, inference, manage
+from gateway.routes import ai, anthropic, azure_openai, health, inference, manage, manage_alerts, manage_subscriptions
+from orchestrations import housekeeping
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for blueprint in (health.bp, inference.bp, azure_openai.bp, anthropic.bp, ai.bp, manage.bp):
-    app.register_functions(blueprint)
+for part in (health, inference, azure_openai, anthropic, ai, manage, manage_alerts, manage_subscriptions, housekeeping):
+    app.register_functions(part.bp)

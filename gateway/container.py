@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from gateway.access.administration import Administration
+from gateway.access.administration_subscriptions import SubscriptionAdministration
 from gateway.access.audit import Audit
 from gateway.access.authenticate import Authenticator
 from gateway.access.cached import Cached
@@ -23,23 +24,30 @@ from gateway.access.entra_tokens import TokenVerifier
 from gateway.access.front import Front
 from gateway.access.jwks import SigningKeys
 from gateway.access.limits import Limiter
+from gateway.access.memory import Memory
 from gateway.access.response_ids import ResponseIds
 from gateway.adapters.catalog_source import CatalogUnusable, load_catalog
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.spool import FileSpool
 from gateway.adapters.upstream import PooledUpstream
 from gateway.adapters.upstream_aiohttp import AiohttpUpstream
+from gateway.alerts.desk import Desk
+from gateway.alerts.housekeeping import Housekeeping
+from gateway.alerts.office import open_office
 from gateway.assembly import Parts, assemble
-from gateway.domain.access import DEFAULT_TENANT, Network, Product
+from gateway.budgets import Budgets
+from gateway.domain.access import DEFAULT_TENANT, Network
 from gateway.domain.catalog import Catalog
 from gateway.domain.deployment import Auth
 from gateway.domain.ids import random_hex
 from gateway.errors import GatewayError, Unavailable
+from gateway.limits.reconcile import Reconciler
 from gateway.metering.records import Recorder
 from gateway.metering.reports import Reports
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
 from gateway.ports import Blobs, Tables
+from gateway.receivers import Receivers, open_receivers, webhook_fault
 from gateway.routing.caps import Caps
 from gateway.routing.control import OVERRIDES, Control
 from gateway.routing.gate import Gates
@@ -61,7 +69,11 @@ class Gateway(msgspec.Struct, frozen=True):
     settings: Settings
     pipeline: Pipeline
     administration: Administration
+    subscriptions: SubscriptionAdministration
     audit: Audit
+    alerts: Desk
+    budgets: Budgets
+    housekeeping: Housekeeping
     control: Control
     reports: Reports
     tables: Tables
@@ -79,6 +91,7 @@ async def build(settings: Settings) -> Gateway:
     """
     identity = _Identity(settings.identity_client_id)
     catalog = await load_catalog(settings.catalog, settings.environment)
+    receivers = _receivers(settings)
     tables, blobs = await _open_stores(settings, identity)
     pepper = settings.key_pepper.encode()
     directory = Directory(tables, catalog, pepper, clock)
@@ -95,11 +108,12 @@ async def build(settings: Settings) -> Gateway:
         shared.tick(clock.now_s())
         return await live.get()
 
-    products = Cached(directory.product, clock)
+    memory = Memory(directory, clock)
+    office = open_office(tables, clock, receivers.targets, {"limits": Reconciler(tables, clock).reconcile_all})
     parts = Parts(
         catalog=current,
-        authenticator=_authenticator(settings, directory, products),
-        products=products,
+        authenticator=_authenticator(settings, memory),
+        products=memory.products,
         limiter=Limiter(clock),
         upstream=upstream,
         counter=counter,
@@ -116,6 +130,8 @@ async def build(settings: Settings) -> Gateway:
     async def close() -> None:
         await recorder.close()
         await shared.close()
+        await office.desk.close()
+        await receivers.close()
         await upstream.close()
         await tables.close()
         await blobs.close()
@@ -125,10 +141,14 @@ async def build(settings: Settings) -> Gateway:
     return Gateway(
         settings=settings,
         pipeline=assemble(parts),
-        administration=Administration(directory),
+        administration=Administration(directory, memory),
+        subscriptions=SubscriptionAdministration(directory, memory),
         audit=Audit(tables, clock),
+        alerts=office.desk,
+        budgets=Budgets(tables, directory, catalog.limits, clock),
+        housekeeping=office.housekeeping,
         control=control,
-        reports=Reports(tables, recorder, clock),
+        reports=Reports(tables, recorder, clock, live.get),
         tables=tables,
         blobs=blobs,
         front=_front(settings),
@@ -144,7 +164,7 @@ def _spool(settings: Settings) -> FileSpool:
     return FileSpool(settings.spool, hashlib.sha256(named.encode()).hexdigest()[:16], settings.spool_bytes)
 
 
-def _authenticator(settings: Settings, directory: Directory, products: Cached[Product]) -> Authenticator:
+def _authenticator(settings: Settings, memory: Memory) -> Authenticator:
     """Return who tells callers; what it needs for tokens is imported where they are believed."""
     tokens = None
     if settings.entra.tenants:
@@ -156,14 +176,22 @@ def _authenticator(settings: Settings, directory: Directory, products: Cached[Pr
         }
         tokens = TokenVerifier(frozenset(settings.entra.audiences), keys, clock)
     return Authenticator(
-        Cached(directory.key_record, clock),
+        memory.records,
         settings.key_pepper.encode(),
         settings.admin_key,
-        identities=Cached(directory.identity_record, clock),
+        identities=memory.identities,
         tokens=tokens,
-        products=products,
+        products=memory.products,
         front=_front(settings),
     )
+
+
+def _receivers(settings: Settings) -> Receivers:
+    """Return who is told of alerts."""
+    alerts = settings.alerts
+    if fault := webhook_fault(alerts.webhook, alerts.webhook_secret):
+        raise SettingsError(fault)
+    return open_receivers(alerts.webhook, alerts.webhook_secret, None, alerts.queue, clock)
 
 
 def _front(settings: Settings) -> Front:
@@ -303,6 +331,7 @@ async def check() -> str | None:
     try:
         settings = load_settings()
         await load_catalog(settings.catalog, settings.environment)
+        await _receivers(settings).close()
         identity = _Identity(settings.identity_client_id)
         for store in await _open_stores(settings, identity):
             await store.close()

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from gateway.domain.access import Principal, Product
+from gateway.domain.access import Principal, Product, Subscription, SubscriptionState
 from gateway.domain.call import Call, Inbound, Operation, Surface
 from gateway.domain.catalog import Model
 from gateway.domain.deployment import Auth, AuthType, Backend, Deployment, PoolMember, Price, Protocol
@@ -59,6 +59,12 @@ def make_principal(**over: Any) -> Principal:
 def make_product(**over: Any) -> Product:
     fields: dict[str, Any] = {"id": "starter", "models": ("*",)}
     return Product(**fields | over)
+
+
+def make_subscription(**over: Any) -> Subscription:
+    """An active one; what is stored has an id and keys besides."""
+    fields: dict[str, Any] = {"id": "", "tenant": "contoso", "product": "starter", "name": "app", "state": SubscriptionState.ACTIVE}
+    return Subscription(**fields | over)
 
 
 def make_inbound(document: Any = None, **over: Any) -> Inbound:

@@ -1,163 +1,123 @@
-"""What administrators do at /manage: tenants, products, subscriptions. JSON documents in, JSON-ready values out.
+"""What administrators do with tenants and products at /manage. JSON documents in, JSON-ready values with their ETags out.
 
-Every fault names its field. Ids are letters, digits and `. _ : -`, at most 64, so that they fit a Table Storage key.
+`routes/rights.py` says which role a route takes; that a tenant's administrator reaches its own tenant only is seen to here. What
+is another's is answered as if it were not there.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
+from gateway.access.administration_documents import Documents, is_id, offer_shape, product_shape, tenant_shape
 from gateway.access.directory import Directory
-from gateway.domain.access import DEFAULT_TENANT, Product, Subscription, Tenant
-from gateway.domain.documents import convert
-from gateway.domain.limits import Limits, limits_fault
-from gateway.domain.management import Asked
-from gateway.domain.tables import unpack_continuation
-from gateway.errors import RequestError
+from gateway.access.directory_changes import Registry, product_not_found, tenant_not_found
+from gateway.access.memory import Memory
+from gateway.domain.access import DEFAULT_TENANT
+from gateway.domain.management import Asked, Told, etag_of, page_of, read_paging
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
-MAX_NAME_CHARACTERS = 256
-PAGE = 100
-
-
-class _TenantRequest(msgspec.Struct, forbid_unknown_fields=True):
-    id: str
-    name: str = ""
-    data_zone: str = ""
-
-
-class _ProductRequest(msgspec.Struct, forbid_unknown_fields=True):
-    id: str
-    models: tuple[str, ...]
-    limits: Limits = Limits()
-    guardrails: tuple[str, ...] = ()
-    requires_approval: bool = False
-
-
-class _SubscriptionRequest(msgspec.Struct, forbid_unknown_fields=True):
-    product: str
-    name: str = ""
-    tenant: str = DEFAULT_TENANT
-    limits: Limits = Limits()
+NO_CONTENT = 204
 
 
 class Administration:
-    """The management operations over a Directory."""
+    """The management operations on tenants and products.
 
-    def __init__(self, directory: Directory) -> None:
+    Args:
+        directory: Who may ask.
+        memory: What this worker remembers of it.
+    """
+
+    def __init__(self, directory: Directory, memory: Memory) -> None:
         self._directory = directory
+        self._memory = memory
+        self._registry = Registry(directory)
+        self._documents = Documents(directory.catalog)
 
-    async def concerned(self, asked: Asked, route: str, names: Mapping[str, str]) -> str:  # noqa: ARG002
-        """Return the tenant that a change concerns, for the audit trail; empty for none in particular."""
-        return names.get("tenant", "") if asked.everywhere else asked.principal.tenant
+    async def concerned(self, asked: Asked, route: str, names: Mapping[str, str]) -> str:
+        """Return the tenant that a change concerns, for the audit trail; empty for none in particular.
 
-    async def create_tenant(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Create a tenant from `{"id", "name"?, "data_zone"?}`."""
-        asked = convert(document, _TenantRequest)
-        _check_id(asked.id)
-        _check_name(asked.name)
-        self._check_zone(asked.data_zone)
-        return _tenant(await self._directory.create_tenant(Tenant(asked.id, asked.name or asked.id, asked.data_zone)))
+        Args:
+            asked: The change.
+            route: As registered.
+            names: What the path names.
+        """
+        if not asked.everywhere:
+            return asked.principal.tenant
+        if "subscription" in names:
+            return (await self._directory.tenant_of_subscription(names["subscription"]) or "") if is_id(names["subscription"]) else ""
+        tenant = asked.document.get("tenant", DEFAULT_TENANT) if route == "manage/subscriptions" else names.get("tenant", "")
+        return tenant if isinstance(tenant, str) and is_id(tenant) else ""
 
-    async def create_product(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Create a product from `{"id", "models": [globs], "limits"?}`; guardrails and approval are still to come."""
-        asked = convert(document, _ProductRequest)
-        _check_id(asked.id)
-        if not asked.models:
-            raise RequestError("'models' needs at least one glob; [\"*\"] means all", param="models", code="invalid_value")
-        _check_limits(asked.limits)
-        for name in ("guardrails", "requires_approval"):
-            if getattr(asked, name):  # to take it and not hold it would be worse than to refuse it
-                raise RequestError(f"'{name}' is not in this version of the gateway; leave it out", param=name, code="not_supported")
-        return _product(await self._directory.create_product(Product(asked.id, asked.models, asked.limits)))
-
-    async def create_subscription(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Create an active subscription from `{"product", "name"?, "tenant"?, "limits"?}`; the only time its keys are shown."""
-        asked = convert(document, _SubscriptionRequest)
-        _check_name(asked.name)
-        _check_id(asked.tenant, "tenant")
-        _check_id(asked.product, "product")
-        _check_limits(asked.limits)
-        subscription, keys = await self._directory.create_subscription(asked.tenant, asked.product, asked.name, asked.limits)
-        return {**_subscription(subscription), "keys": keys}
-
-    async def list_tenants(self, query: Mapping[str, str]) -> dict[str, Any]:
+    async def list_tenants(self, asked: Asked) -> dict[str, Any]:
         """Return a page of tenants."""
-        found, after = await self._directory.list_tenants(*_paging(query))
-        return _page([_tenant(tenant) for tenant in found], after)
+        found, after = await self._directory.list_tenants(*read_paging(asked.query))
+        return page_of([tenant_shape(tenant) for tenant in found], after)
 
-    async def list_products(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return a page of products."""
-        found, after = await self._directory.list_products(*_paging(query))
-        return _page([_product(product) for product in found], after)
+    async def tenant(self, asked: Asked, tenant_id: str) -> Told:
+        """Return a tenant."""
+        stored = await self._directory.tenant(tenant_id) if is_id(tenant_id) and _reaches(asked, tenant_id) else None
+        if stored is None:
+            raise tenant_not_found(tenant_id)
+        return Told(tenant_shape(stored.value), etag_of(stored.etag))
 
-    async def list_subscriptions(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return a page of subscriptions, of one tenant where `tenant` is given; never their keys."""
-        tenant = query.get("tenant") or None
-        if tenant is not None:
-            _check_id(tenant, "tenant")
-        found, after = await self._directory.list_subscriptions(tenant, *_paging(query))
-        return _page([_subscription(subscription) for subscription in found], after)
+    async def create_tenant(self, asked: Asked) -> Told:
+        """Create a tenant."""
+        stored = await self._registry.create_tenant(self._documents.new_tenant(asked.document))
+        return Told(tenant_shape(stored.value), etag_of(stored.etag))
 
-    def _check_zone(self, zone: str) -> None:
-        """Refuse a zone that no deployment lies in: its tenant could call nothing, and the zone stays."""
-        if not zone or zone in (known := self._directory.data_zones()):
-            return
-        advice = f"of the catalogue's data zones choose one of {', '.join(known)}" if known else "leave it out: no backend has a data zone"
-        raise RequestError(f"no deployment lies in this 'data_zone'; {advice}", param="data_zone", code="invalid_value")
+    async def change_tenant(self, asked: Asked, tenant_id: str) -> Told:
+        """Change a tenant, or suspend it and resume it by its `state`."""
+        if not is_id(tenant_id):
+            raise tenant_not_found(tenant_id)
+        documents, document = self._documents, asked.document
+        changed = await self._registry.change_tenant(tenant_id, asked.if_match, lambda now: documents.changed_tenant(now, document))
+        self._memory.forget_tenant(tenant_id)
+        return Told(tenant_shape(changed.after), etag_of(changed.etag), before=tenant_shape(changed.before))
+
+    async def delete_tenant(self, asked: Asked, tenant_id: str) -> Told:
+        """Delete a tenant without living subscriptions."""
+        if not is_id(tenant_id):
+            raise tenant_not_found(tenant_id)
+        before = await self._registry.delete_tenant(tenant_id, asked.if_match)
+        self._memory.forget_tenant(tenant_id)
+        return Told(None, status=NO_CONTENT, before=tenant_shape(before))
+
+    async def list_products(self, asked: Asked) -> dict[str, Any]:
+        """Return a page of products; to a tenant's administrator only what a subscription would give it."""
+        found, after = await self._directory.list_products(*read_paging(asked.query))
+        shape = product_shape if asked.everywhere else offer_shape
+        return page_of([shape(product) for product in found], after)
+
+    async def product(self, _asked: Asked, product_id: str) -> Told:
+        """Return a product."""
+        if fixed := self._directory.fixed_product(product_id):
+            return Told(product_shape(fixed), etag_of(""))
+        stored = await self._directory.stored_product(product_id) if is_id(product_id) else None
+        if stored is None:
+            raise product_not_found(product_id)
+        return Told(product_shape(stored.value), etag_of(stored.etag))
+
+    async def create_product(self, asked: Asked) -> Told:
+        """Create a product."""
+        stored = await self._registry.create_product(self._documents.new_product(asked.document))
+        self._memory.forget_product(stored.value.id)
+        return Told(product_shape(stored.value), etag_of(stored.etag))
+
+    async def change_product(self, asked: Asked, product_id: str) -> Told:
+        """Change a product: its subscriptions follow."""
+        if not is_id(product_id):
+            raise product_not_found(product_id)
+        documents, document = self._documents, asked.document
+        changed = await self._registry.change_product(product_id, asked.if_match, lambda now: documents.changed_product(now, document))
+        self._memory.forget_product(product_id)
+        return Told(product_shape(changed.after), etag_of(changed.etag), before=product_shape(changed.before))
+
+    async def delete_product(self, asked: Asked, product_id: str) -> Told:
+        """Delete a product without living subscriptions."""
+        if not is_id(product_id):
+            raise product_not_found(product_id)
+        before = await self._registry.delete_product(product_id, asked.if_match)
+        self._memory.forget_product(product_id)
+        return Told(None, status=NO_CONTENT, before=product_shape(before))
 
 
-def _check_id(value: str, param: str = "id") -> None:
-    if not _ID.match(value):
-        raise RequestError(
-            f"'{param}' must be 1 to 64 letters, digits and . _ : -, a letter or digit first", param=param, code="invalid_value"
-        )
-
-
-def _check_name(value: str, param: str = "name") -> None:
-    if len(value) > MAX_NAME_CHARACTERS:
-        raise RequestError(f"'{param}' must have at most {MAX_NAME_CHARACTERS} characters", param=param, code="invalid_value")
-
-
-def _check_limits(limits: Limits) -> None:
-    if fault := limits_fault(limits):
-        path, message = fault
-        raise RequestError(f"'limits.{path}' {message}", param=f"limits.{path}", code="invalid_value")
-
-
-def _paging(query: Mapping[str, str]) -> tuple[int, str | None]:
-    text = query.get("limit", str(PAGE))
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
-        raise RequestError("'limit' must be from 1 to 1000", param="limit", code="invalid_value")
-    after = query.get("after") or None
-    if after is not None:
-        try:
-            unpack_continuation(after)
-        except RequestError as exc:
-            raise RequestError("'after' must be what the page before returned", param="after", code="invalid_value") from exc
-    return int(text), after
-
-
-def _page(data: list[dict[str, Any]], after: str | None) -> dict[str, Any]:
-    return {"object": "list", "data": data, "has_more": after is not None, "after": after}
-
-
-def _tenant(tenant: Tenant) -> dict[str, Any]:
-    return {"id": tenant.id, "name": tenant.name, "data_zone": tenant.data_zone}
-
-
-def _product(product: Product) -> dict[str, Any]:
-    return {"id": product.id, "models": product.models, "limits": product.limits}
-
-
-def _subscription(subscription: Subscription) -> dict[str, Any]:
-    return {
-        "id": subscription.id,
-        "tenant": subscription.tenant,
-        "product": subscription.product,
-        "name": subscription.name,
-        "state": subscription.state.value,
-        "limits": subscription.limits,
-    }
+def _reaches(asked: Asked, tenant: str) -> bool:
+    return asked.everywhere or asked.principal.tenant == tenant

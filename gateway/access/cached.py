@@ -98,6 +98,12 @@ class Cached[T]:
         self._misses.pop(name, None)
         self._loading.pop(name, None)
 
+    def forget_all(self, concerned: Callable[[T], bool]) -> None:
+        """Drop every value that a change concerns; what is being read is dropped too, since nobody knows yet what it is."""
+        for name in [name for name, entry in self._entries.items() if entry.value is not None and concerned(entry.value)]:
+            del self._entries[name]
+        self._loading.clear()
+
     def _reading(self, name: str) -> asyncio.Task[T | None]:
         task = self._loading.get(name)
         if task is None:

@@ -64,8 +64,13 @@ RIGHTS = (
     Right("GET", "manage/deployments", "deployment.list"),
     Right("GET", "manage/deployments/{deployment}", "deployment.read"),
     Right("PATCH", "manage/deployments/{deployment}", "deployment.change"),
-    Right("GET", "manage/usage", "usage.read"),
-    Right("GET", "manage/usage/{request_id}", "usage.record"),
+    Right("GET", "manage/alerts", "alert.list", TENANT),
+    Right("POST", "manage/alerts/{alert}/replay", "alert.replay", TENANT),
+    Right("GET", "manage/budgets", "budget.list", TENANT),
+    Right("GET", "manage/costs", "costs.read", TENANT),
+    Right("GET", "manage/usage", "usage.read", TENANT),
+    Right("GET", "manage/usage/records", "usage.list", TENANT),
+    Right("GET", "manage/usage/{request_id}", "usage.record", TENANT),
 )
 
 
@@ -81,6 +86,11 @@ def right_of(method: str, path: str) -> tuple[Right, Mapping[str, str]]:
         if right.method == wanted and (found := _pattern(right.route).fullmatch(path.strip("/"))):
             return right, found.groupdict()
     return Right(wanted, path, f"{method.lower()}"), {}
+
+
+def methods_of(path: str) -> list[str]:
+    """Return the methods that a path takes; none where no route is registered for it."""
+    return [right.method for right in RIGHTS if _pattern(right.route).fullmatch(path.strip("/"))]
 
 
 def check_right(right: Right, principal: Principal) -> None:

@@ -21,6 +21,7 @@ from gateway.domain.catalog_models import MAX_WEIGHT, build_lifecycle
 from gateway.domain.catalog_schema import CatalogError, LifecycleEntry, PriceEntry
 from gateway.domain.deployment import Deployment
 from gateway.domain.documents import convert
+from gateway.domain.management import Told, check_match, etag_of
 from gateway.domain.tables import EntityChanged, EntityExists
 from gateway.errors import Conflict, ModelNotFound, NotFound, RequestError
 from gateway.ports import Tables
@@ -94,23 +95,31 @@ class Control:
         catalog, states = apply(self._catalog, overrides), self._states()
         return _page(catalog.deployments, query, lambda deployment: deployment_shape(deployment, catalog, overrides, states))
 
-    async def model(self, name: str) -> dict[str, Any]:
-        """Return a model by id or alias, as it stands."""
-        overrides = await self.read()
+    async def model(self, name: str) -> Told:
+        """Return a model by id or alias, as it stands. Its ETag stands for what can be changed, not for its health."""
         found = self._model(name)
-        return model_shape(apply(self._catalog, overrides).find(found.id) or found, overrides, self._states())
+        _, etag = await self._stored(MODELS, found.id, ModelOverride)  # first: an ETag that is too old only asks for another look
+        overrides = await self.read()
+        return Told(model_shape(apply(self._catalog, overrides).find(found.id) or found, overrides, self._states()), etag_of(etag))
 
-    async def deployment(self, name: str) -> dict[str, Any]:
+    async def deployment(self, name: str) -> Told:
         """Return a deployment, as it stands."""
+        self._deployment(name)
+        _, etag = await self._stored(DEPLOYMENTS, name, DeploymentOverride)
         overrides = await self.read()
         catalog = apply(self._catalog, overrides)
-        self._deployment(name)
-        return deployment_shape(catalog.deployments[name], catalog, overrides, self._states())
+        return Told(deployment_shape(catalog.deployments[name], catalog, overrides, self._states()), etag_of(etag))
 
-    async def change_model(self, name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Change a model by `{"weights"?: {deployment: weight or null} or null, "lifecycle"?: {…} or null}`."""
+    async def change_model(self, name: str, document: Mapping[str, Any], if_match: str = "") -> Told:
+        """Change a model by `{"weights"?: {deployment: weight or null} or null, "lifecycle"?: {…} or null}`.
+
+        Raises:
+            PreconditionFailed: It is not the version that `if_match` names.
+            Conflict: Somebody else changed it in between.
+        """
         model, change = self._model(name), convert(document, _ModelChange)
         before, etag = await self._stored(MODELS, model.id, ModelOverride)
+        check_match(if_match, etag_of(etag))
         weights = dict(before.weights)
         if change.weights is None:
             weights = {}
@@ -121,20 +130,21 @@ class Control:
             entry = change.lifecycle
             lifecycle = _checked(lambda: build_lifecycle(entry, "lifecycle", model.id, self._names))
         await self._store(MODELS, model.id, ModelOverride(weights, lifecycle), etag)
-        return await self.model(model.id)
+        return msgspec.structs.replace(await self.model(model.id), before=before)
 
-    async def change_deployment(self, name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Change a deployment by `{"draining"?: bool or null, "price"?: {…} or null}`."""
+    async def change_deployment(self, name: str, document: Mapping[str, Any], if_match: str = "") -> Told:
+        """Change a deployment by `{"draining"?: bool or null, "price"?: {…} or null}`; raises as `change_model`."""
         self._deployment(name)
         change = convert(document, _DeploymentChange)
         before, etag = await self._stored(DEPLOYMENTS, name, DeploymentOverride)
+        check_match(if_match, etag_of(etag))
         draining = before.draining if isinstance(change.draining, msgspec.UnsetType) else change.draining
         price = before.price if isinstance(change.price, msgspec.UnsetType) else None
         if isinstance(change.price, PriceEntry):
             entry = change.price
             price = _checked(lambda: build_price(entry, "price"))
         await self._store(DEPLOYMENTS, name, DeploymentOverride(draining, price), etag)
-        return await self.deployment(name)
+        return msgspec.structs.replace(await self.deployment(name), before=before)
 
     def _model(self, name: str) -> Model:
         model = self._catalog.find(name)

@@ -12,6 +12,7 @@ import msgspec
 from gateway.access.authenticate import Authenticator
 from gateway.access.cached import Cached
 from gateway.access.directory import Directory
+from gateway.access.directory_subscriptions import Subscriptions
 from gateway.access.limits import Limiter
 from gateway.access.response_ids import ResponseIds
 from gateway.assembly import Parts, assemble
@@ -27,7 +28,7 @@ from gateway.metering.tokens import TokenCounter
 from gateway.routing.caps import Caps
 from gateway.routing.gate import Gates
 from gateway.routing.health import Health
-from tests.builders import make_deployment, make_inbound, make_model, make_price, make_product
+from tests.builders import make_deployment, make_inbound, make_model, make_price, make_product, make_subscription
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTables
 from tests.fakes.upstream import FakeUpstream, Reply, Step
@@ -143,9 +144,13 @@ class Street:
     async def key(self, product: str = "all") -> str:
         """Return the product's one key."""
         if product not in self.keys:
-            _, keys = await self.directory.create_subscription(DEFAULT_TENANT, product, "test", Limits())
-            self.keys[product] = keys["primary"]
+            self.keys[product] = await self.subscribe(product)
         return self.keys[product]
+
+    async def subscribe(self, product: str = "all", **over: Any) -> str:
+        """Return the primary key of a new subscription."""
+        _, keys = await Subscriptions(self.directory).create(make_subscription(tenant=DEFAULT_TENANT, product=product, **over))
+        return keys["primary"]
 
     async def call(self, document: Any = CHAT, *, product: str = "all", key: str | None = None, **over: Any) -> Answer:
         """Send a call; `headers` come on top of the key, `fault` is what reading the body raises."""

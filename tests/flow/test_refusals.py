@@ -112,12 +112,12 @@ async def test_every_choice_is_reserved_for(street: Street) -> None:
 
 async def test_a_refusal_for_tokens_counts_no_request(street: Street) -> None:
     both = Limits(requests_per_minute=1, tokens_per_minute=100)
-    _, secrets = await street.directory.create_subscription("default", "all", "both", both)
+    key = await street.subscribe(limits=both)
     street.upstream.will(completion())
-    error = await street.refused(CHAT | {"max_tokens": 200}, key=secrets["primary"])
+    error = await street.refused(CHAT | {"max_tokens": 200}, key=key)
     assert set(error.headers) == RATES
     assert error.headers["x-ratelimit-remaining-requests"] == "1"
-    await street.call(CHAT | {"max_tokens": 1}, key=secrets["primary"])
+    await street.call(CHAT | {"max_tokens": 1}, key=key)
 
 
 @pytest.mark.parametrize(

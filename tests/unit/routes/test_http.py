@@ -10,6 +10,7 @@ import pytest
 from gateway import container
 from gateway.access.administration import Administration
 from gateway.access.audit import Audit
+from gateway.access.memory import Memory
 from gateway.container import Gateway
 from gateway.domain.call import Operation, Surface
 from gateway.domain.management import Asked
@@ -29,7 +30,10 @@ async def street(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
     street = Street()
     parts: Any = dict.fromkeys(Gateway.__struct_fields__)
     parts |= {"settings": load_settings(SETTINGS), "pipeline": street.pipeline}
-    parts |= {"administration": Administration(street.directory), "audit": Audit(street.tables, street.clock)}
+    parts |= {
+        "administration": Administration(street.directory, Memory(street.directory, street.clock)),
+        "audit": Audit(street.tables, street.clock),
+    }
     monkeypatch.setattr(container, "clock", street.clock)
     monkeypatch.setattr(container._worker, "gateway", Gateway(**parts))
     yield street

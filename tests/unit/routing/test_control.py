@@ -41,7 +41,7 @@ def desk() -> Desk:
 
 
 async def test_a_model_is_shown_as_it_stands(desk: Desk) -> None:
-    assert await desk.control.model("chat") == {
+    assert (await desk.control.model("chat")).value == {
         "id": "gpt-4o", "aliases": ("chat",), "strategy": "priority", "hidden": False, "lifecycle": {"state": "active"},
         "pool": [
             {
@@ -55,7 +55,7 @@ async def test_a_model_is_shown_as_it_stands(desk: Desk) -> None:
 
 
 async def test_a_deployment_is_shown_with_its_places_and_without_its_address(desk: Desk) -> None:
-    shown = await desk.control.deployment("east")
+    shown = (await desk.control.deployment("east")).value
     assert shown == {
         "id": "east", "backend": "aoai-eastus", "protocol": "azure-openai", "name": "gpt4o", "sku": "standard", "region": "eastus",
         "data_zone": "us", "quota_group": "", "price": {"input": 2.5, "cached_input": 1.25, "output": 10.0}, "draining": False,
@@ -68,29 +68,30 @@ async def test_a_deployment_is_shown_with_its_places_and_without_its_address(des
 
 
 async def test_a_change_is_shown_kept_and_taken_back(desk: Desk) -> None:
-    changed = await desk.control.change_model("gpt-4o", {"weights": {"west": 5}, "lifecycle": {"state": "deprecated", "successor": LLAMA}})
+    asked = {"weights": {"west": 5}, "lifecycle": {"state": "deprecated", "successor": LLAMA}}
+    changed = (await desk.control.change_model("gpt-4o", asked)).value
     assert [member["weight"] for member in changed["pool"]] == [100, 5]
     assert (changed["lifecycle"], changed["overridden"]) == ({"state": "deprecated", "successor": LLAMA}, ["weights", "lifecycle"])
-    assert await desk.control.model("gpt-4o") == changed
-    assert await desk.control.change_model("chat", {}) == changed
-    more = await desk.control.change_model("gpt-4o", {"weights": {"east": 0}})
+    assert (await desk.control.model("gpt-4o")).value == changed
+    assert (await desk.control.change_model("chat", {})).value == changed
+    more = (await desk.control.change_model("gpt-4o", {"weights": {"east": 0}})).value
     assert [member["weight"] for member in more["pool"]] == [0, 5]
-    less = await desk.control.change_model("gpt-4o", {"weights": {"east": None}, "lifecycle": None})
+    less = (await desk.control.change_model("gpt-4o", {"weights": {"east": None}, "lifecycle": None})).value
     assert ([member["weight"] for member in less["pool"]], less["overridden"]) == ([100, 5], ["weights"])
-    none = await desk.control.change_model("gpt-4o", {"weights": None})
+    none = (await desk.control.change_model("gpt-4o", {"weights": None})).value
     assert ([member["weight"] for member in none["pool"]], none["overridden"]) == ([100, 0], [])
 
 
 async def test_a_deployment_is_drained_and_priced_and_taken_back(desk: Desk) -> None:
-    changed = await desk.control.change_deployment("east", {"draining": True, "price": {"input": 1, "output": 2}})
+    changed = (await desk.control.change_deployment("east", {"draining": True, "price": {"input": 1, "output": 2}})).value
     assert (changed["draining"], changed["price"], changed["overridden"]) == (True, {"input": 1.0, "output": 2.0}, ["draining", "price"])
-    assert (await desk.control.model("gpt-4o"))["pool"][0]["draining"] is True
-    assert (await desk.control.change_deployment("east", {"price": None}))["overridden"] == ["draining"]
-    assert (await desk.control.change_deployment("east", {"draining": None}))["overridden"] == []
+    assert (await desk.control.model("gpt-4o")).value["pool"][0]["draining"] is True
+    assert (await desk.control.change_deployment("east", {"price": None})).value["overridden"] == ["draining"]
+    assert (await desk.control.change_deployment("east", {"draining": None})).value["overridden"] == []
 
 
 async def test_an_id_with_a_slash_fits_a_row(desk: Desk) -> None:
-    changed = await desk.control.change_model(LLAMA, {"lifecycle": {"state": "retired"}})
+    changed = (await desk.control.change_model(LLAMA, {"lifecycle": {"state": "retired"}})).value
     assert changed["lifecycle"] == {"state": "retired"}
     assert (await desk.control.read()).models.keys() == {LLAMA}
 
