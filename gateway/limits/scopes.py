@@ -17,7 +17,7 @@ import re
 import msgspec
 
 from gateway.domain.access import Principal, Product
-from gateway.domain.limits import Ceiling, Limits, Mode
+from gateway.domain.limits import NO_LIMITS, Ceiling, Limits, Mode
 
 REMEMBERED = 10_000
 _PLAIN = re.compile(r"[A-Za-z0-9._:@-]{1,80}")
@@ -57,6 +57,8 @@ def scopes_of(gateway: Limits, principal: Principal, product: Product, user: str
         product: Whose limits apply to the subscription, to all of the tenant's together, and to each user.
         user: Whom the call is for; empty where nobody says.
     """
+    if product.user_limits is NO_LIMITS or product.user_limits == NO_LIMITS:
+        user = ""  # nothing is counted by user: one entry for all of them
     key = (principal.tenant, principal.subscription, user)
     found = _known.get(key)
     if found is not None and found.principal is principal and found.product is product and found.gateway is gateway:

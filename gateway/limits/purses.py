@@ -1,0 +1,291 @@
+"""What one worker holds of one counter, and spends of it without asking anybody.
+
+    out   granted, as the store has it       taken   of it, not reported yet       back   being given back
+    left = out - taken - back                may be taken now; below 0 it is a debt that the next exchange charges first
+
+`taken` and the rest are kept until an exchange is known to have happened: `report` says all that is not, `confirm` takes away
+what was. So an exchange whose fate is unknown can be asked about again, and is charged neither twice nor never.
+
+A calendar window gets refunds back into its slice. Of a minute that holds only for what was not reported yet; a later refund
+lowers the slot in which its call was counted, and what that frees must be granted anew, since the slot slides out one day.
+Requests a minute are never refunded. Calls at once are not spent: `taken` are those under way.
+"""
+
+from gateway.domain.limits import MINUTE, NOW, Ceiling, Metric, Mode
+from gateway.limits.exchange import SLOT_LIFE_S, Ask, Report
+
+# In which order amounts stand that are taken: `amounts_of` makes them.
+_ORDER = (Metric.REQUESTS, Metric.TOKENS, Metric.INPUT_TOKENS, Metric.OUTPUT_TOKENS, Metric.COST, Metric.CONCURRENCY)
+SLICE_S = 3.0  # a slice is what this many seconds use
+IDLE_S = 3.0  # after so long without a call a slice goes back
+LEAST_PERIOD_S = 0.2  # uses are taken to have lasted at least so long
+
+
+class Purse:
+    """A calendar counter's; the other kinds differ where they say so.
+
+    Args:
+        row: The counter's.
+        ceiling: Its limit.
+        kind: The scope's, for refusals.
+        ends_s: When its window is over, in UTC seconds.
+    """
+
+    __slots__ = (
+        "back", "ceiling", "credit", "dry_until_s", "ends_s", "enforced", "flights", "free", "holders", "index", "kind", "largest",
+        "last_s", "left", "oldest", "out", "patient", "rate", "row", "since_s", "slots", "taken", "target", "volume",
+    )  # fmt: skip
+
+    def __init__(self, row: str, ceiling: Ceiling, kind: str, ends_s: float) -> None:
+        self.row = row
+        self.kind = kind
+        self.ends_s = ends_s
+        self.index = _ORDER.index(ceiling.metric)
+        self.out = self.taken = self.back = self.left = 0
+        self.flights = 0  # reservations that are not settled
+        self.free = 0  # what the store had left at the last exchange
+        self.holders = 1
+        self.dry_until_s = float("-inf")  # until then `free` is taken for the truth
+        self.slots: tuple[tuple[int, int], ...] = ()
+        self.oldest: int | None = None
+        self.credit = 0  # what may be taken while the store is down
+        self.rate = 0.0
+        self.volume = self.largest = self.target = 0
+        self.since_s = self.last_s = float("-inf")
+        self.limit_to(ceiling)
+
+    def limit_to(self, ceiling: Ceiling) -> None:
+        """Take another limit for the same counter."""
+        self.ceiling = ceiling
+        self.enforced = ceiling.mode is Mode.ENFORCE
+        self.patient = ceiling.mode is not Mode.SHADOW  # a call waits for an exchange rather than to run into debt
+
+    def take(self, amount: int, second: int, now_s: float) -> None:
+        """Take it, beyond what is left too: whether it may be is the caller's business."""
+        self._spend(amount, second)
+        self.flights += 1
+        self.volume += amount
+        self.last_s = now_s
+        self.largest = max(self.largest, amount)
+
+    def settle(self, second: int, reserved: int, used: int, now: int) -> None:
+        """Replace what was reserved in that UTC second by what was used; `now` is the current one."""
+        self.flights -= 1
+        if used != reserved:
+            self._settle(second, used - reserved, now)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is held, nothing is to be said, nobody will settle."""
+        return not (self.out or self.taken or self.flights or self.unsaid)
+
+    @property
+    def unsaid(self) -> bool:
+        """There is something to report."""
+        return self.taken != 0
+
+    @property
+    def remaining(self) -> int:
+        """What a caller may still have, as far as is known."""
+        return max(min(self.free + self.left, self.ceiling.amount), 0)
+
+    def ask(self, need: int, least: int, now_s: float, utc_s: float, *, possible: bool, final: bool) -> Ask:
+        """Return what an exchange says of it.
+
+        Args:
+            need: What calls wait for, all together.
+            least: The smallest of them.
+            now_s: On the Clock.
+            utc_s: In UTC seconds.
+            possible: One of them fits the whole limit.
+            final: All goes back.
+        """
+        running = utc_s < self.ends_s
+        self._measure(now_s)
+        if need:
+            self.last_s = now_s  # what is granted to those who wait must be here when they wake
+        back = max(self.left, 0) if final or not running else self._surplus(now_s)
+        self.back = max(self.back, back if not need else 0)
+        self.left = self.out - self.taken - self.back
+        short = max(need - self.left, 0) if need else 0
+        return Ask(
+            self.row,
+            self.ceiling,
+            self.report(),
+            self.back,
+            short,
+            max(least - self.left, 0) if need else 0,
+            self._wanted(now_s) + short if running else 0,
+            self._floor(),
+            running,
+            possible,
+        )
+
+    def report(self) -> Report:
+        """Return all that no exchange is known to have said."""
+        return Report(((0, self.taken),) if self.taken else (), self.taken)
+
+    def confirm(self, report: Report) -> None:
+        """Note that this was charged; `found` follows."""
+        self.taken -= report.taken
+        self.back = 0
+
+    def found(self, out: int) -> None:
+        """Note how much the store says was granted."""
+        self.out = out
+        self.left = out - self.taken - self.back
+
+    def learn(self, free: int, slots: tuple[tuple[int, int], ...], holders: int, now_s: float) -> None:
+        """Note how the counter stands."""
+        self.free, self.slots, self.holders = free, slots, holders
+        self.oldest = slots[0][0] if slots else None
+        self.dry_until_s = now_s + 1.0
+        self.credit = 0
+
+    def _spend(self, amount: int, second: int) -> None:  # noqa: ARG002 - of minutes only
+        self.taken += amount
+        self.left -= amount
+
+    def _settle(self, second: int, change: int, now: int) -> None:  # noqa: ARG002 - likewise
+        self.taken += change
+        self.left -= change
+
+    def _floor(self) -> int:
+        return 0
+
+    def _measure(self, now_s: float) -> None:
+        """Take the use since the last exchange into account."""
+        if self.volume:
+            period_s = max(min(now_s - self.since_s, now_s - self.last_s + SLICE_S), LEAST_PERIOD_S)
+            self.rate = (self.rate + self.volume / period_s) / 2
+        elif now_s - self.last_s >= IDLE_S:
+            self.rate, self.largest = 0.0, 0
+        self.volume, self.since_s = 0, now_s
+        self.target = max(int(self.rate * SLICE_S), 2 * self.largest)
+
+    def _wanted(self, now_s: float) -> int:
+        return max(self.target - self.left, 0) if now_s - self.last_s < IDLE_S or not self.largest else 0
+
+    def _surplus(self, now_s: float) -> int:
+        """Return what is not needed any more: all of it after a pause, else what is over twice the slice."""
+        if now_s - self.last_s >= IDLE_S:
+            return max(self.left, 0)
+        return max(self.left - 2 * self.target, 0)
+
+
+class MinutePurse(Purse):
+    """Of a sliding minute: spends are kept by the UTC second in which they were reserved."""
+
+    __slots__ = ("fresh", "refunds", "sent")
+
+    def __init__(self, row: str, ceiling: Ceiling, kind: str) -> None:
+        super().__init__(row, ceiling, kind, float("inf"))
+        self.fresh: dict[int, int] = {}  # taken since the last attempt to report
+        self.sent: dict[int, int] = {}  # taken, and perhaps reported
+        self.refunds: dict[int, int] = {}  # of what was perhaps reported
+
+    @property
+    def unsaid(self) -> bool:
+        """There is something to report."""
+        return self.taken != 0 or bool(self.refunds)
+
+    def report(self) -> Report:
+        """Return all that no exchange is known to have said."""
+        for second, amount in self.fresh.items():
+            if amount:
+                self.sent[second] = self.sent.get(second, 0) + amount
+        self.fresh = {}
+        spent = tuple(self.sent.items()) + tuple((second, -amount) for second, amount in self.refunds.items())
+        return Report(spent, sum(self.sent.values()))
+
+    def confirm(self, report: Report) -> None:
+        """Note that this was charged."""
+        super().confirm(report)
+        for second, amount in report.spent:
+            kept = self.sent if amount > 0 else self.refunds
+            rest = kept.get(second, 0) - abs(amount)
+            if rest:
+                kept[second] = rest
+            else:
+                kept.pop(second, None)
+
+    def spends(self) -> dict[int, int]:
+        """Return what counts by second, as far as is known: the store's slots and what it has not been told yet."""
+        slots = dict(self.slots)
+        for told in (self.sent, self.fresh):
+            for second, amount in told.items():
+                slots[second] = slots.get(second, 0) + amount
+        for second, amount in self.refunds.items():
+            slots[second] = slots.get(second, 0) - amount
+        return slots
+
+    def _spend(self, amount: int, second: int) -> None:
+        self.taken += amount
+        self.left -= amount
+        if amount:
+            self.fresh[second] = self.fresh.get(second, 0) + amount
+        if self.oldest is None or self.oldest <= second - SLOT_LIFE_S:
+            self.oldest = second
+
+    def _settle(self, second: int, change: int, now: int) -> None:
+        if self.index == 0:
+            return  # a request that was let in counts for a minute, whatever became of it
+        if change > 0:
+            self._spend(change, now)
+            return
+        if second <= now - SLOT_LIFE_S:
+            return  # it has slid out
+        unsent = self.fresh.get(second, 0)
+        at_once = min(unsent, -change)
+        if at_once:
+            self.fresh[second] = unsent - at_once
+            self.taken -= at_once
+            self.left += at_once
+        if later := -change - at_once:
+            self.refunds[second] = self.refunds.get(second, 0) + later
+            self.dry_until_s = float("-inf")  # there is room that the store does not know of
+
+
+class CallsPurse(Purse):
+    """Of calls at once: what is taken comes back when the call ends, and is never reported."""
+
+    __slots__ = ()
+
+    def __init__(self, row: str, ceiling: Ceiling, kind: str) -> None:
+        super().__init__(row, ceiling, kind, float("inf"))
+
+    @property
+    def unsaid(self) -> bool:
+        """There is never anything to report."""
+        return False
+
+    @property
+    def slack(self) -> int:
+        """How many free places may be kept for the next calls."""
+        return min(self.ceiling.amount // (4 * self.holders), 16)
+
+    def settle(self, second: int, reserved: int, used: int, now: int) -> None:  # noqa: ARG002 - a call is one call
+        """Free the place."""
+        self.flights -= 1
+        self.taken -= reserved
+        self.left += reserved
+
+    def report(self) -> Report:
+        """Return nothing: those under way are the ask's floor."""
+        return Report()
+
+    def _floor(self) -> int:
+        return self.taken
+
+    def _wanted(self, now_s: float) -> int:  # noqa: ARG002 - whatever the time
+        return 0
+
+    def _surplus(self, now_s: float) -> int:
+        return max(self.left - (0 if now_s - self.last_s >= IDLE_S else self.slack), 0)
+
+
+def purse_of(row: str, ceiling: Ceiling, kind: str, ends_s: float) -> Purse:
+    """Return an empty purse of the right kind."""
+    if ceiling.window == MINUTE:
+        return MinutePurse(row, ceiling, kind)
+    return CallsPurse(row, ceiling, kind) if ceiling.window == NOW else Purse(row, ceiling, kind, ends_s)
