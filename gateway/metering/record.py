@@ -58,6 +58,10 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     completion_tokens: int
     cached_tokens: int
     reasoning_tokens: int
+    audio_input_tokens: int
+    audio_output_tokens: int
+    cache_write_tokens: int
+    cache_write_1h_tokens: int
     units: int
     unit: str
     tokens_estimated: bool
@@ -118,6 +122,7 @@ def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
         draft.model[:most], draft.deployment, draft.backend, draft.stream,
         draft.status, draft.error_code, (draft.finish_reason or "")[:most], draft.attempts,
         usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens,
+        usage.audio_input_tokens, usage.audio_output_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens,
         usage.units, usage.unit, usage.estimated,
         draft.cost_micro_usd is None, draft.cost_micro_usd, draft.aside_cost_micro_usd, draft.avoided_micro_usd,
         draft.admitted_at, charged.requests, charged.input_tokens, charged.output_tokens, charged.cost_micro_usd, draft.worker,

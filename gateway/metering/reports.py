@@ -1,77 +1,86 @@
-"""What was used, summed from the usage records: `GET /manage/usage`.
+"""What was used and what it cost, out of the ledger: `GET /manage/usage`, `/manage/costs`, `/manage/usage/records`.
 
-A scan over the hours asked for, newest bound excluded: right for days, slow for months.
+A report reads the records of its span and sums while it reads: exact to the token and the micro-dollar, at the price of a scan.
 """
 
 import datetime
 import re
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.domain.call import Operation
-from gateway.domain.tables import Value
+from gateway.domain.catalog import Catalog
+from gateway.domain.tables import Entity, Value, pack_continuation, unpack_continuation
 from gateway.errors import NotFound, RequestError
-from gateway.metering.records import USAGE, Recorder, hour_of
+from gateway.metering import focus
+from gateway.metering.query import GROUPS, Query, read_query
+from gateway.metering.record import USAGE, hour_of
+from gateway.metering.records import Recorder
+from gateway.metering.scan import scan
+from gateway.metering.sums import Sums
 from gateway.ports import Clock, Tables
 
-GROUPS = ("tenant", "product", "subscription", "user", "model", "deployment", "operation", "status", "error_code")
-DEFAULT_SPAN = datetime.timedelta(hours=24)
-_FIRST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+__all__ = ["GROUPS", "Reports"]
+
 # A UUIDv7 begins with 48 bits of milliseconds; the year 2100 bounds what a made-up one can ask for.
 _REQUEST_ID = re.compile(r"req_(0[0-3][0-9a-f]{10})7[0-9a-f]{19}\Z")
-_UNITS = "units of "
-_SUMS = ("prompt_tokens", "completion_tokens", "cached_tokens")
+MAX_LISTED = 1000
+# So many pages are looked through for one page of a list; what it has by then is answered, with the place to go on from.
+PAGES_LOOKED_THROUGH = 50
 
 
 class Reports:
-    """Sums over the usage table.
+    """Sums over the usage table, and its records.
 
     Args:
         tables: Where the records are.
         recorder: Flushed first, so that a reader sees this instance's own calls.
         clock: Says what "now" is where `to` is not given.
+        catalog: Says where deployments are and whose, for FOCUS.
     """
 
-    def __init__(self, tables: Tables, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, tables: Tables, recorder: Recorder, clock: Clock, catalog: Callable[[], Awaitable[Catalog]]) -> None:
         self._tables = tables
         self._recorder = recorder
         self._clock = clock
+        self._catalog = catalog
 
-    async def usage(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return one row per value of `group_by` over [from, to), ordered by that value.
+    async def usage(self, query: Mapping[str, str], tenant: str | None = None, group_by: str = "model") -> dict[str, Any]:
+        """Return one row per value of `group_by` (and interval) over [from, to), ordered by them, and their total.
 
         Args:
-            query: `group_by` (one of GROUPS, default `model`), `from` and `to` as ISO 8601; the last 24 hours by default.
+            query: `group_by`, `interval`, `from`, `to` and filters: see `query.py`. The last 24 hours by default.
+            tenant: The only one that may be seen; None for all.
+            group_by: The default.
 
         Raises:
-            RequestError: A parameter is not understood; `param` names it.
+            RequestError: A parameter is not understood (`param` names it), or there would be too many rows.
         """
-        group_by = query.get("group_by", "model")
-        if group_by not in GROUPS:
-            raise RequestError(f"'group_by' must be one of {', '.join(GROUPS)}", param="group_by", code="invalid_value")
-        below = _instant(query, "to") or self._clock.utc() + datetime.timedelta(seconds=1)
-        start = _instant(query, "from") or max(below, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN
-        await self._recorder.flush()
-        rows: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        continuation: str | None = None
-        while True:
-            page = await self._tables.query(
-                USAGE, partition_from=f"{hour_of(start)}|", partition_below=f"{hour_of(below)}|~", continuation=continuation
-            )
-            for entity in page.entities:
-                at = entity.values["at"]
-                inside = isinstance(at, datetime.datetime) and start <= at < below
-                if inside and entity.values["operation"] != Operation.MANAGE.value:
-                    _add(rows[str(entity.values.get(group_by, ""))], entity.values)
-            continuation = page.continuation
-            if continuation is None:
-                break
-        data = [_row(group_by, name, sums) for name, sums in sorted(rows.items())]
-        return {"object": "list", "group_by": group_by, "from": start.isoformat(), "to": below.isoformat(), "data": data}
+        asked = read_query(query, self._clock.utc(), group_by, tenant)
+        sums = await self._sum(asked, Sums(asked))
+        return {
+            "object": "list",
+            "group_by": ",".join(asked.groups),
+            "interval": asked.interval or None,
+            "from": asked.start.isoformat(),
+            "to": asked.below.isoformat(),
+            "rows_overlap": "tag" in asked.groups,
+            "data": sums.shown(),
+            "total": sums.total.shown(),
+        }
 
-    async def record(self, request_id: str) -> dict[str, Any]:
-        """Return one call's record, found by its `x-request-id`; NotFound where there is none (yet, or any more).
+    async def focus(self, query: Mapping[str, str], tenant: str | None = None) -> bytes:
+        """Return the costs as a CSV of FOCUS's columns (`focus.py`), a day per charge period unless `interval` says otherwise."""
+        if query.get("group_by"):
+            raise RequestError("'group_by' is not for format=csv: FOCUS has its own rows", param="group_by", code="invalid_value")
+        asked = read_query({"interval": "day", **query}, self._clock.utc(), "tenant", tenant)
+        if not asked.interval:
+            raise RequestError("'interval' must be hour, day or month for format=csv", param="interval", code="invalid_value")
+        sums = await self._sum(asked, Sums(asked, focus.keys_of(asked)))
+        return focus.render(asked.interval, sums.rows, (await self._catalog()).deployments)
+
+    async def record(self, request_id: str, tenant: str | None = None) -> dict[str, Any]:
+        """Return one call's record, found by its `x-request-id`; NotFound where there is none (yet, or any more, or not of this tenant).
 
         The id holds the time at which the call arrived, and the record stands under the hour in which it ended: that one,
         or the next.
@@ -92,51 +101,94 @@ class Reports:
                 row_below=f"{request_id}~",
                 continuation=continuation,
             )
-            if page.entities:
-                return {name: _plain(value) for name, value in page.entities[0].values.items()}
+            for entity in page.entities:
+                if tenant in (None, entity.values["tenant"]):
+                    return _shown(entity.values)
             continuation = page.continuation
             if continuation is None:
                 raise NotFound(f"there is no record of the request {request_id}", code="record_not_found")
 
+    async def records(self, query: Mapping[str, str], tenant: str | None = None) -> dict[str, Any]:
+        """Return a page of records: of a session, a trace, a user …, by hour, then by tenant, then as they arrived.
 
-def _plain(value: Value) -> Any:
-    return value.isoformat() if isinstance(value, datetime.datetime) else value
+        Args:
+            query: Filters, `from` and `to` as for reports, `limit` (1 to 1000, default 100) and `after`. A page may have fewer
+                than `limit` records although there are more: `after` says so.
+            tenant: The only one that may be seen; None for all.
+
+        Raises:
+            RequestError: A parameter is not understood; `param` names it.
+        """
+        asked = read_query({name: value for name, value in query.items() if name != "group_by"}, self._clock.utc(), "model", tenant)
+        limit = _limit(query.get("limit", "100"))
+        await self._recorder.flush()
+        place = _place(query.get("after"))
+        low, high = f"{hour_of(asked.start)}|", f"{hour_of(asked.below)}|~"
+        found: list[dict[str, Any]] = []
+        for _ in range(PAGES_LOOKED_THROUGH):
+            entities, place = await self._next(low, high, place)
+            for entity in entities:
+                if entity.values["operation"] != Operation.MANAGE.value and asked.counts(entity.values):
+                    found.append(_shown(entity.values))
+                    if len(found) == limit:
+                        place = (entity.partition, entity.row)
+                        break
+            if place is None or len(found) == limit:
+                break
+        after = pack_continuation(*place) if place is not None else None
+        return {"object": "list", "data": found, "has_more": after is not None, "after": after}
+
+    async def _sum(self, asked: Query, sums: Sums) -> Sums:
+        await self._recorder.flush()
+        async for entities in scan(self._tables, asked.start, asked.below, asked.tenant):
+            sums.add(entities)
+        return sums
+
+    async def _next(self, low: str, high: str, place: tuple[str, str] | None) -> tuple[Sequence[Entity], tuple[str, str] | None]:
+        """Return the page of [low, high) after a place, and the place at its end; None where there is nothing after it."""
+        if place is not None:
+            partition, row = place
+            # Ids have one length, so that what comes after one with a "!" is another.
+            rest, _ = await self._page(partition=partition, row_from=f"{row}!")
+            if rest:
+                return rest, (partition, rest[-1].row)
+            low = f"{partition}!"
+        if low >= high:
+            return (), None
+        entities, more = await self._page(partition_from=low, partition_below=high)
+        return entities, (entities[-1].partition, entities[-1].row) if entities and more else None
+
+    async def _page(self, **bounds: str) -> tuple[Sequence[Entity], bool]:
+        """Return the first page that is not empty, and whether there may be more: a store may rest before it has found any."""
+        continuation: str | None = None
+        while True:
+            page = await self._tables.query(USAGE, **bounds, continuation=continuation)  # type: ignore[arg-type]  # all are texts
+            continuation = page.continuation
+            if page.entities or continuation is None:
+                return page.entities, continuation is not None
 
 
-def _add(sums: dict[str, int], values: Mapping[str, Value]) -> None:
-    sums["requests"] += 1
-    sums["errors"] += int(str(values["status"])) >= 400
-    for name in (*_SUMS, "cost_micro_usd"):
-        value = values.get(name, 0)
-        sums[name] += value if isinstance(value, int) else 0
-    sums["unpriced_requests"] += bool(values.get("unpriced"))
-    if isinstance(units := values.get("units"), int):
-        sums[_UNITS + str(values.get("unit", ""))] += units
+def _shown(values: Mapping[str, Value]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime.datetime) else value for name, value in values.items()}
 
 
-def _row(group_by: str, name: str, sums: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        group_by: name,
-        "requests": sums["requests"],
-        "errors": sums["errors"],
-        **{field: sums[field] for field in _SUMS},
-        "total_tokens": sums["prompt_tokens"] + sums["completion_tokens"],
-        # One sum per unit: pages and seconds have no common one.
-        "units": {field.removeprefix(_UNITS): sums[field] for field in sorted(sums) if field.startswith(_UNITS)},
-        "cost_usd": sums["cost_micro_usd"] / 1_000_000,
-        "unpriced_requests": sums["unpriced_requests"],
-    }
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_LISTED):
+        raise RequestError(f"'limit' must be from 1 to {MAX_LISTED}", param="limit", code="invalid_value")
+    return int(text)
 
 
-def _instant(query: Mapping[str, str], name: str) -> datetime.datetime | None:
-    text = query.get(name)
-    if not text:
+def _place(after: str | None) -> tuple[str, str] | None:
+    if not after:
         return None
     try:
-        # "+" of an offset arrives as a space where the client did not encode it.
-        instant = datetime.datetime.fromisoformat(text.replace(" ", "+"))
-        return instant.replace(tzinfo=datetime.UTC) if instant.tzinfo is None else instant.astimezone(datetime.UTC)
-    except (ValueError, OverflowError) as exc:
-        raise RequestError(
-            f"'{name}' must be an ISO 8601 date or time, such as 2026-01-31T12:00:00Z", param=name, code="invalid_value"
-        ) from exc
+        partition, row = unpack_continuation(after)
+    except RequestError as exc:
+        raise _no_place() from exc
+    if partition is None or row is None:
+        raise _no_place()
+    return partition, row
+
+
+def _no_place() -> RequestError:
+    return RequestError("'after' must be what the page before returned", param="after", code="invalid_value")

@@ -208,6 +208,17 @@ ASKS = {
         Ask(400, "PATCH", "/manage/deployments/gpt-4o-mini-eastus", {"draining": 1}, "admin"),
         Ask(404, "PATCH", "/manage/deployments/nobody", {}, "admin"),
     ],
+    "manage_costs": [
+        Ask(200, "GET", "/manage/costs?group_by=tag:team&interval=day", None, "admin"),
+        Ask(200, "GET", "/manage/costs?format=csv", None, "admin"),
+        Ask(400, "GET", "/manage/costs?format=xlsx", None, "admin"),
+        Ask(403, "GET", "/manage/costs"),
+    ],
+    "manage_usage_list": [
+        Ask(200, "GET", "/manage/usage/records?session=s-1&limit=2", None, "admin"),
+        Ask(400, "GET", "/manage/usage/records?limit=0", None, "admin"),
+        Ask(403, "GET", "/manage/usage/records"),
+    ],
     "manage_usage": [Ask(200, "GET", "/manage/usage", None, "admin"), Ask(400, "GET", "/manage/usage?group_by=x", None, "admin")],
     "manage_usage_record": [
         Ask(200, "GET", "/manage/usage/{last}", None, "admin"),

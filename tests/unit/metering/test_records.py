@@ -22,7 +22,8 @@ AT = datetime.datetime(2026, 1, 31, 12, 5, tzinfo=datetime.UTC)
 FIELDS = [
     "at", "request_id", "trace_id", "tenant", "product", "subscription", "key_id", "user", "session", "tags", "operation", "surface",
     "path", "model", "deployment", "backend", "stream", "status", "error_code", "finish_reason", "attempts", "prompt_tokens",
-    "completion_tokens", "cached_tokens", "reasoning_tokens", "units", "unit", "tokens_estimated", "unpriced", "cost_micro_usd",
+    "completion_tokens", "cached_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens",
+    "cache_write_tokens", "cache_write_1h_tokens", "units", "unit", "tokens_estimated", "unpriced", "cost_micro_usd",
     "aside_cost_micro_usd", "avoided_micro_usd", "admitted_at", "charged_requests", "charged_input_tokens", "charged_output_tokens",
     "charged_micro_usd", "worker", "client_request_id", "upstream_request_id",
     "rule", "tier", "fallback", "reason", "route", "changes", "admission_s", "guard_s", "queue_s",
@@ -82,7 +83,7 @@ def test_each_of_a_drafts_values_becomes_the_field_of_its_name() -> None:
     sent = {"x-gateway-session": "a session", "x-gateway-tags": "team=web", "x-ms-client-request-id": "theirs", "x-gateway-user": "anna"}
     draft = Draft(make_inbound(headers=sent, received_s=1.0))
     draft.principal = make_principal(tenant="a tenant", product="a product", subscription="a subscription", key_id="a key")
-    draft.usage = Usage(11, 12, 13, 14, estimated=True, units=15, unit="pages")
+    draft.usage = Usage(11, 12, 13, 14, True, 15, "pages", 24, 25, 26, 27)
     draft.charged = Amounts(16, 17, 18, 19)
     draft.cost_micro_usd, draft.aside_cost_micro_usd, draft.avoided_micro_usd, draft.attempts, draft.status = 20, 21, 22, 23, 299
     draft.admitted_at, draft.stream, draft.finish_reason = AT - datetime.timedelta(seconds=1), True, "stop"
@@ -107,7 +108,8 @@ def test_each_of_a_drafts_values_becomes_the_field_of_its_name() -> None:
         "at": AT, "request_id": "req_1", "tenant": "a tenant", "product": "a product", "subscription": "a subscription", "key_id": "a key",
         "user": "anna", "session": "a session", "tags": "team=web", "operation": "chat", "surface": "openai",
         "path": "POST /v1/chat/completions", "stream": True, "status": 299, "finish_reason": "stop", "attempts": 23, "prompt_tokens": 11,
-        "completion_tokens": 12, "cached_tokens": 13, "reasoning_tokens": 14, "units": 15, "unit": "pages", "tokens_estimated": True,
+        "completion_tokens": 12, "cached_tokens": 13, "reasoning_tokens": 14, "audio_input_tokens": 24, "audio_output_tokens": 25,
+        "cache_write_tokens": 26, "cache_write_1h_tokens": 27, "units": 15, "unit": "pages", "tokens_estimated": True,
         "unpriced": False, "cost_micro_usd": 20, "aside_cost_micro_usd": 21, "avoided_micro_usd": 22,
         "admitted_at": AT - datetime.timedelta(seconds=1), "charged_requests": 16, "charged_input_tokens": 17, "charged_output_tokens": 18,
         "charged_micro_usd": 19, "client_request_id": "theirs", "route": "a:1 b:2", "changes": "c d", "admission_s": 1, "guard_s": 4,
