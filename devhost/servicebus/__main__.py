@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from devhost.servicebus.broker import Broker
-from devhost.servicebus.queues import Options
+from devhost.servicebus.terms import Options
 
 
 def declared(text: str) -> tuple[str, Options]:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from devhost.servicebus.connection import Connection
 from devhost.servicebus.journal import SqliteJournal
-from devhost.servicebus.queues import DEAD_LETTERS, Options, Queue
+from devhost.servicebus.queues import DEAD_LETTERS, Queue
+from devhost.servicebus.terms import Options
 
 log = logging.getLogger(__name__)
 

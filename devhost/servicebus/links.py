@@ -16,7 +16,8 @@ from devhost.servicebus import management, messages
 from devhost.servicebus.codec import DecodeError, Described, Ulong
 from devhost.servicebus.frames import AmqpError, Attach, Begin, Detach, Disposition, Flow, Performative, Transfer
 from devhost.servicebus.messages import Message
-from devhost.servicebus.queues import Outcome, Queue
+from devhost.servicebus.queues import Queue
+from devhost.servicebus.terms import Outcome
 
 MAX_MESSAGE_BYTES = 262_144
 CREDIT = 1_000  # messages that a sender may have on the way
@@ -62,8 +63,10 @@ class Link:
         """Tell whether a message may be sent."""
         return self.credit > 0 and self.session.window > 0
 
-    def deliver(self, queue: Queue, message: Message) -> None:
-        """Send a message under a lock, or for good where the receiver wants it so."""
+    def deliver(self, message: Message) -> None:
+        """Send a message of its queue under a lock, or for good where the receiver wants it so."""
+        queue = self.queue
+        assert queue is not None
         if self.settles:
             encoded = message.encoded()
             queue.forget(message)

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from devhost.servicebus import messages
 from devhost.servicebus.codec import Array, DecodeError, Described, Ulong, decode, encode
 from devhost.servicebus.frames import AmqpError
-from devhost.servicebus.queues import Outcome, Queue
+from devhost.servicebus.queues import Queue
+from devhost.servicebus.terms import Outcome
 
 _OK, _ACCEPTED, _NO_CONTENT, _GONE, _NOT_FOUND, _BAD_REQUEST = 200, 202, 204, 410, 404, 400
 _LOCK_LOST = "com.microsoft:message-lock-lost"

@@ -8,7 +8,7 @@ from azure.servicebus._pyamqp.aio._client_async import AMQPClientAsync
 from azure.servicebus.aio import ServiceBusClient
 
 from devhost.servicebus.broker import Broker, wall_ms
-from devhost.servicebus.queues import Options
+from devhost.servicebus.terms import Options
 
 QUEUES = {"jobs": Options(lock_s=30), "once": Options(duplicate_window_s=600)}
 WAIT_S = 20  # for what is there already; nothing waits so long

@@ -14,7 +14,7 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
 from devhost.servicebus.broker import Broker
-from devhost.servicebus.queues import Options
+from devhost.servicebus.terms import Options
 from gateway.domain.ids import random_hex
 from tests.contract.bus import Bus, named
 
