@@ -17,7 +17,8 @@ import uvloop
 
 from devhost import console
 from devhost.environment import apply_settings, data_folder, write_private
-from devhost.host import ROOT, AppError, build
+from devhost.functions import AppError
+from devhost.host import ROOT, build
 from devhost.keys import demo_keys, example_model, until_ready
 from devhost.server import DRAIN_S, MAX_PORT, Server, bind, url_of
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from devhost.host import ROOT, AppError
+from devhost.functions import AppError
+from devhost.host import ROOT
 from devhost.simulator.config import AWS_KEY_ID, AWS_SECRET
 
 SIMULATOR_KEY = "simulator"

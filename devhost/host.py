@@ -2,14 +2,11 @@
 
 It imports `function_app`, asks it once for its functions, and calls them. `direct` calls the handlers itself (the
 default, fast); `worker` calls the same app through Microsoft's worker library (devhost/worker.py: the fidelity check).
-Both end in the same routes table and the same `Host`.
+Both end in the same routes table and the same `Host`, which runs the app's timers as well.
 
 Rules: what the app declares and this host cannot serve is refused at the start, never ignored. A handler's exception is
 an empty 500, as the Functions host answers it. A path that no function matches is answered 404 by the Functions host with
 an empty body; here OpenAI's error object says so, because whoever sees it is a developer at this machine.
-
-Shape: `Target = async (scope, receive, send)`, an ASGI application per function; `scope["path_params"]` holds the
-route's values.
 """
 
 import asyncio
@@ -20,66 +17,20 @@ import json
 import logging
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from devhost.routing import Route, RouteError, Router, shadowed
+from devhost.functions import AppError, HttpFunction, Loaded, Receive, Scope, Send, Target, TimerFunction, read_function
+from devhost.routing import RouteError, Router, shadowed
+from devhost.timers import Timer, Timers
 
 ROOT = Path(__file__).resolve().parent.parent
 MODES = ("direct", "worker")
 BASE_PATH = "/v1"  # what the base URL of OpenAI's SDKs ends in, and is easily forgotten
 log = logging.getLogger("devhost")
 
-type Scope = MutableMapping[str, Any]
-type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-type Target = Callable[[Scope, Receive, Send], Awaitable[None]]
 type Hook = Callable[[], Awaitable[None]]
-
-
-class AppError(Exception):
-    """The app cannot be hosted; the message is for the person at the terminal."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpFunction:
-    """A function with an HTTP trigger.
-
-    Attributes:
-        name: The function's.
-        route: Its template and methods, without host.json's prefix.
-        parameter: The name under which the handler takes the request.
-    """
-
-    name: str
-    route: Route
-    parameter: str
-
-
-def http_function(name: str, bindings: Iterable[str]) -> HttpFunction:
-    """Read a function's bindings.
-
-    Args:
-        name: The function's.
-        bindings: One JSON object each, as the worker hands them to the Functions host.
-
-    Raises:
-        AppError: It needs something that this host does not serve.
-    """
-    read = [json.loads(binding) for binding in bindings]
-    trigger = next((binding for binding in read if binding["type"].lower().endswith("trigger")), None)
-    if trigger is None or trigger["type"] != "httpTrigger":
-        kind = trigger["type"] if trigger else "no trigger"
-        raise AppError(f"function {name!r} has a trigger that the embedded host does not serve yet: {kind}")
-    for binding in read:
-        if binding is not trigger and binding["type"] != "http":
-            raise AppError(f"function {name!r} has a binding that the embedded host does not serve yet: {binding['type']}")
-    if trigger.get("authLevel", "FUNCTION").upper() != "ANONYMOUS":
-        raise AppError(f"function {name!r} asks for a Functions key; the gateway has its own keys: set the level to anonymous")
-    methods = frozenset(method.upper() for method in trigger.get("methods") or ())
-    return HttpFunction(name, Route(name, trigger.get("route") or name, methods), trigger["name"])
 
 
 def route_prefix(root: Path) -> str:
@@ -93,12 +44,19 @@ class Host:
     """The root ASGI application.
 
     Args:
-        functions: Every function with what to call for it.
+        functions: Every function with an HTTP trigger, with what to call for it.
         prefix: Before every route.
         closers: Awaited one after the other when the server stops, after the last request.
+        timers: Run as long as the server serves.
     """
 
-    def __init__(self, functions: Iterable[tuple[HttpFunction, Target]], prefix: str, closers: Iterable[Hook] = ()) -> None:
+    def __init__(
+        self,
+        functions: Iterable[tuple[HttpFunction, Target]],
+        prefix: str,
+        closers: Iterable[Hook] = (),
+        timers: Iterable[Timer] = (),
+    ) -> None:
         rows = [(function.route, target) for function, target in functions]
         self.router: Router[Target] = Router(rows, prefix)
         self.warnings = [
@@ -107,6 +65,7 @@ class Host:
             for hidden, hiding in shadowed(route for route, _ in rows)
         ]
         self._closers = tuple(closers)
+        self._timers = Timers(timers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the server's lifespan."""
@@ -132,8 +91,10 @@ class Host:
         if scope["type"] != "lifespan":
             raise NotImplementedError(f"the Functions host serves HTTP only, not {scope['type']}")
         await receive()
+        self._timers.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await self._timers.close()
         for close in self._closers:
             try:
                 await close()
@@ -195,8 +156,26 @@ def _threaded(handler: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     return call
 
 
-def load_direct() -> list[tuple[HttpFunction, Target]]:
-    """Import the app and pair every function with the application that calls its handler.
+def direct_timer(function: TimerFunction, handler: Callable[..., Any], request_type: Callable[..., Any]) -> Timer:
+    """Make the timer that calls a handler itself.
+
+    Args:
+        function: What it is.
+        handler: The user's function; a plain one runs in a thread, as in the worker.
+        request_type: The class that timer triggers are handed over as.
+    """
+    call = handler if inspect.iscoroutinefunction(handler) else _threaded(handler)
+
+    async def run(text: str) -> None:
+        told = json.loads(text)
+        timer = request_type(past_due=told["IsPastDue"], schedule_status=told["ScheduleStatus"], schedule=told["Schedule"])
+        await call(**{function.parameter: timer})
+
+    return Timer(function.name, function.schedule, run)
+
+
+def load_direct() -> Loaded:
+    """Import the app and pair every function with what calls its handler.
 
     Raises:
         AppError: The app cannot be imported or hosted.
@@ -206,14 +185,19 @@ def load_direct() -> list[tuple[HttpFunction, Target]]:
         functions = app.get_functions()
     except Exception as error:
         raise AppError(explain(error)) from error
+    from azure.functions.timer import TimerRequest
     from azurefunctions.extensions.base import RequestTrackerMeta
 
     request_type = RequestTrackerMeta.get_request_type()
-    pairs: list[tuple[HttpFunction, Target]] = []
+    loaded = Loaded([], [])
     for function in functions:
-        described = http_function(function.get_function_name(), function.get_raw_bindings())
-        pairs.append((described, direct_target(described, function.get_user_function(), request_type)))
-    return pairs
+        described = read_function(function.get_function_name(), function.get_raw_bindings())
+        handler = function.get_user_function()
+        if isinstance(described, TimerFunction):
+            loaded.timers.append(direct_timer(described, handler, TimerRequest))
+        else:
+            loaded.http.append((described, direct_target(described, handler, request_type)))
+    return loaded
 
 
 def explain(error: BaseException) -> str:
@@ -261,12 +245,12 @@ async def build(mode: str = "direct", root: Path = ROOT) -> Host:
     if mode == "worker":
         from devhost import worker
 
-        functions = await worker.load(root)
+        loaded = await worker.load(root)
         closers.append(worker.close)
     else:
-        functions = load_direct()
+        loaded = load_direct()
     await check_app()
     try:
-        return Host(functions, route_prefix(root), closers)
+        return Host(loaded.http, route_prefix(root), closers, loaded.timers)
     except RouteError as error:
         raise AppError(str(error)) from error

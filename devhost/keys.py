@@ -12,7 +12,7 @@ import aiohttp
 
 from devhost.console import MODEL
 from devhost.environment import write_private
-from devhost.host import AppError
+from devhost.functions import AppError
 
 ALWAYS, SAMPLE = "unlimited", "starter"
 TENANT = "default"

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from devhost.host import AppError, HttpFunction, Receive, Scope, Send, Target, http_function
+from devhost.functions import AppError, HttpFunction, Loaded, Receive, Scope, Send, TimerFunction, read_function
+from devhost.timers import Timer
 
 log = logging.getLogger("devhost")
 
@@ -64,8 +65,8 @@ class _CapturedServer:
         """Do nothing: the embedded host listens."""
 
 
-async def load(root: Path) -> list[tuple[HttpFunction, Target]]:
-    """Index the app as the worker does and pair every function with the application that invokes it.
+async def load(root: Path) -> Loaded:
+    """Index the app as the worker does and pair every function with what invokes it.
 
     Raises:
         AppError: Indexing failed, or the app needs what this host does not serve.
@@ -85,11 +86,14 @@ async def load(root: Path) -> list[tuple[HttpFunction, Target]]:
     if "HttpUri" not in answer.capabilities or _CapturedServer.app is None:
         raise AppError("the worker does not stream: the app does not import the HTTP extension")
     metadata = await runtime.functions_metadata_request(None)
-    pairs: list[tuple[HttpFunction, Target]] = []
+    loaded = Loaded([], [])
     for row in metadata.function_metadata_results or ():
-        function = http_function(row.name, row.raw_bindings)
-        pairs.append((function, functools.partial(_invoke, function, row.function_id)))
-    return pairs
+        function = read_function(row.name, row.raw_bindings)
+        if isinstance(function, TimerFunction):
+            loaded.timers.append(Timer(function.name, function.schedule, functools.partial(_fire, function, row.function_id)))
+        else:
+            loaded.http.append((function, functools.partial(_invoke, function, row.function_id)))
+    return loaded
 
 
 async def close() -> None:
@@ -151,14 +155,24 @@ async def _ended(exchange: "asyncio.Task[None]", invocation: "asyncio.Task[Any]"
     return exchange.exception()  # type: ignore[return-value]  # a cancellation is raised
 
 
-async def _invocation(function: HttpFunction, function_id: str, invocation_id: str, scope: Scope) -> Any:
-    """Send the InvocationRequest that the Functions host sends for an HTTP request."""
-    import azure_functions_runtime as runtime
-    from azure_functions_runtime import http_v2
+async def _fire(function: TimerFunction, function_id: str, payload: str) -> None:
+    """Run a timer's function once.
 
-    http = Message(method=scope["method"], url=scope["path"], headers={}, query={}, params=scope["path_params"], body=Message(bytes=b""))
-    trigger = Message(name=function.parameter, data=Message(http=http))
-    request = Message(
+    Raises:
+        RuntimeError: It failed; the message is the worker's.
+    """
+    import azure_functions_runtime as runtime
+
+    trigger = Message(name=function.parameter, data=Message(json=payload))
+    request = _request(str(uuid.uuid4()), function_id, trigger)
+    response = await runtime.invocation_request(Message(request=Message(invocation_request=request)))
+    if response.result.status != _StatusResult.Success:
+        raise RuntimeError(f"{response.result.exception.message}\n{response.result.exception.stack_trace}")
+
+
+def _request(invocation_id: str, function_id: str, trigger: Message) -> Message:
+    """Make the InvocationRequest that the Functions host sends."""
+    return Message(
         invocation_id=invocation_id,
         function_id=function_id,
         input_data=[trigger],
@@ -166,6 +180,16 @@ async def _invocation(function: HttpFunction, function_id: str, invocation_id: s
         trace_context=Message(trace_parent="", trace_state="", attributes={}),
         retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
     )
+
+
+async def _invocation(function: HttpFunction, function_id: str, invocation_id: str, scope: Scope) -> Any:
+    """Send the InvocationRequest that the Functions host sends for an HTTP request."""
+    import azure_functions_runtime as runtime
+    from azure_functions_runtime import http_v2
+
+    http = Message(method=scope["method"], url=scope["path"], headers={}, query={}, params=scope["path_params"], body=Message(bytes=b""))
+    trigger = Message(name=function.parameter, data=Message(http=http))
+    request = _request(invocation_id, function_id, trigger)
     try:
         return await runtime.invocation_request(Message(request=Message(invocation_request=request)))
     except asyncio.CancelledError as error:  # the library tells the waiting exchange of errors only

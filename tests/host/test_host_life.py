@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devhost.host import http_function
+from devhost.functions import HttpFunction, read_function
 from devhost.routing import shadowed
 from tests.host.conftest import ROOT, SAMPLE_APP
 from tests.host.test_host_app import ask, connect
@@ -18,15 +18,15 @@ from tests.host.test_host_app import ask, connect
 SAMPLE = ("--app", str(SAMPLE_APP), "--no-simulator")
 
 
-TIMER_APP = """
+QUEUE_APP = """
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 app = func.FunctionApp()
 
 
-@app.timer_trigger(schedule="0 * * * * *", arg_name="timer")
-async def tick(timer: func.TimerRequest) -> None: ...
+@app.queue_trigger(queue_name="work", connection="", arg_name="message")
+async def take(message: func.QueueMessage) -> None: ...
 """
 RESERVED_APP = """
 import azure.functions as func
@@ -135,7 +135,7 @@ def test_says_in_one_line_that_a_store_is_nowhere(run_host: Any) -> None:
     ("text", "complaint"),
     [
         ("raise ValueError('the catalogue has no models')", "the catalogue has no models"),
-        (TIMER_APP, "a trigger that the embedded host does not serve yet: timerTrigger"),
+        (QUEUE_APP, "a trigger that the embedded host does not serve yet: queueTrigger"),
         (RESERVED_APP, "belongs to the Functions host"),
     ],
 )
@@ -149,7 +149,8 @@ def test_refuses_an_app_that_it_cannot_serve(run_host: Any, tmp_path: Path, mode
 
 def test_no_function_hides_another_in_the_order_of_the_functions_host() -> None:
     listed = subprocess.run([sys.executable, "-c", LIST_FUNCTIONS], cwd=ROOT, capture_output=True, text=True, check=True)
-    routes = [http_function(name, bindings).route for name, bindings in json.loads(listed.stdout)]
+    listed_functions = [read_function(name, bindings) for name, bindings in json.loads(listed.stdout)]
+    routes = [function.route for function in listed_functions if isinstance(function, HttpFunction)]
     assert [(hidden.name, hiding.name) for hidden, hiding in shadowed(routes)] == []
 
 
