@@ -217,7 +217,7 @@ def _key_header(headers: Mapping[str, str]) -> str:
 
 def _check_networks(principal: Principal, inbound: Inbound) -> None:
     for network in principal.networks:
-        check_address(network, inbound.client_ip, "your subscription")
+        check_address(network, inbound.client_ip, "your organisation or subscription")
 
 
 def refuse_inactive(record: KeyRecord) -> None:

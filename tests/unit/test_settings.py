@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from gateway.settings import NAMES, SettingsError, load_settings
+from gateway.settings import NAMES, DoorSettings, EntraSettings, SettingsError, load_settings
 
 GOOD = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "GATEWAY_KEY_PEPPER": "0123456789abcdef"}
 
@@ -98,3 +98,60 @@ def test_the_processs_own_environment_is_read(monkeypatch: pytest.MonkeyPatch) -
 def test_a_store_without_a_place_is_a_fault_that_is_named(name: str, location: str) -> None:
     with pytest.raises(SettingsError, match=name):
         load_settings(GOOD | {name: location})
+
+
+TID = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+FRONT = {"GATEWAY_TRUSTED_FRONT_DOOR_ID": "55ce4ed1-4b06-4bf1-b40e-4638452104da"}
+
+
+def test_nobody_is_believed_and_nobody_kept_out_unless_it_is_set() -> None:
+    settings = load_settings(GOOD)
+    assert (settings.entra, settings.door) == (EntraSettings(), DoorSettings())
+
+
+def test_lists_are_read_without_their_blanks() -> None:
+    over = {
+        "GATEWAY_ENTRA_TENANT_ID": f" {TID.upper()} ,11111111-2222-3333-4444-555555555555,",
+        "GATEWAY_ENTRA_AUDIENCE": "api://gateway, gateway-client",
+        "GATEWAY_ENTRA_JWKS_URL": "http://127.0.0.1:7072/{tid}/keys",
+        "GATEWAY_REQUIRE_FRONT_DOOR": "True",
+        "GATEWAY_TRUSTED_HOPS": "2",
+        "GATEWAY_IP_ALLOW": "203.0.113.0/24 , 2001:db8::/32",
+        "GATEWAY_IP_DENY": "203.0.113.7",
+        "GATEWAY_COUNTRY_HEADER": "X-Country",
+        "GATEWAY_COUNTRIES_DENIED": "kp,CU",
+    } | FRONT
+    settings = load_settings(GOOD | over)
+    assert settings.entra.tenants == (TID, "11111111-2222-3333-4444-555555555555")
+    assert settings.entra.audiences == ("api://gateway", "gateway-client")
+    door = settings.door
+    assert (door.front_required, door.trusted_hops, door.country_header, door.countries_denied) == (True, 2, "x-country", ("KP", "CU"))
+    assert (door.allow, door.deny) == (("203.0.113.0/24", "2001:db8::/32"), ("203.0.113.7",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "beside"),
+    [
+        ("GATEWAY_ENTRA_TENANT_ID", "common", {"GATEWAY_ENTRA_AUDIENCE": "x"}),
+        ("GATEWAY_ENTRA_TENANT_ID", "contoso.onmicrosoft.com", {"GATEWAY_ENTRA_AUDIENCE": "x"}),
+        ("GATEWAY_ENTRA_AUDIENCE", "", {"GATEWAY_ENTRA_TENANT_ID": TID}),
+        ("GATEWAY_ENTRA_JWKS_URL", "http://keys.example/", {}),
+        ("GATEWAY_ENTRA_JWKS_URL", "http://127.0.0.1.example/", {}),
+        ("GATEWAY_ENTRA_JWKS_URL", "keys", {}),
+        ("GATEWAY_TRUSTED_FRONT_DOOR_ID", "short", {}),
+        ("GATEWAY_REQUIRE_FRONT_DOOR", "yes", {}),
+        ("GATEWAY_REQUIRE_FRONT_DOOR", "true", {}),
+        ("GATEWAY_TRUSTED_HOPS", "-1", {}),
+        ("GATEWAY_TRUSTED_HOPS", "11", {}),
+        ("GATEWAY_IP_ALLOW", "203.0.113.1/24", {}),
+        ("GATEWAY_IP_DENY", "nobody", {}),
+        ("GATEWAY_COUNTRY_HEADER", "x country", {}),
+        ("GATEWAY_COUNTRIES_DENIED", "Cuba", FRONT | {"GATEWAY_COUNTRY_HEADER": "x-country"}),
+        ("GATEWAY_COUNTRIES_DENIED", "CU", {"GATEWAY_COUNTRY_HEADER": "x-country"}),
+        ("GATEWAY_COUNTRIES_DENIED", "CU", FRONT),
+    ],
+)
+def test_what_would_let_in_whom_it_should_not_is_a_fault_that_is_named(name: str, value: str, beside: dict[str, str]) -> None:
+    (fault,) = faults_of(**beside | {name: value})
+    assert name in fault
+    assert FRONT["GATEWAY_TRUSTED_FRONT_DOOR_ID"] not in fault

@@ -1,8 +1,11 @@
+import datetime
+
 import pytest
 
 from gateway.access.authorize import authorize, find_model
-from gateway.domain.call import Surface
-from gateway.domain.catalog import Catalog
+from gateway.domain.access import Principal, Product
+from gateway.domain.call import Operation, Surface
+from gateway.domain.catalog import Catalog, Model
 from gateway.errors import ModelNotFound, PermissionDenied
 from tests.builders import make_model, make_principal, make_product
 
@@ -57,3 +60,70 @@ def test_a_product_that_is_gone_allows_nothing() -> None:
     with pytest.raises(PermissionDenied) as caught:
         authorize(make_principal(), None, find_model(CATALOG, "gpt-4o"))
     assert caught.value.code == "product_not_found"
+
+
+@pytest.mark.parametrize(
+    ("globs", "allowed"), [((), True), (("gpt-4o",), True), (("gpt-4o*",), True), (("x", "*mini"), False), (("chat-default",), False)]
+)
+def test_a_subscriptions_globs_narrow_its_products(globs: tuple[str, ...], allowed: bool) -> None:
+    model, principal = find_model(CATALOG, "gpt-4o"), make_principal(models=globs)
+    if allowed:
+        assert authorize(principal, make_product(), model)
+        return
+    with pytest.raises(PermissionDenied, match="your subscription does not include the model 'gpt-4o'") as caught:
+        authorize(principal, make_product(), model)
+    assert (caught.value.code, caught.value.param) == ("model_not_allowed", "model")
+
+
+def test_a_subscriptions_globs_never_widen_its_products() -> None:
+    with pytest.raises(PermissionDenied, match="the product 'starter' does not include"):
+        authorize(make_principal(models=("*",)), make_product(models=("gpt-4o",)), find_model(CATALOG, "gpt-4o-mini"))
+
+
+@pytest.mark.parametrize(
+    ("globs", "operation", "allowed"),
+    [
+        ((), Operation.SPEECH, True),
+        (("chat",), Operation.CHAT, True),
+        (("chat",), Operation.EMBEDDINGS, False),
+        (("chat",), Operation.COMPLETIONS, False),
+        (("audio.*",), Operation.SPEECH, True),
+        (("audio.*",), Operation.TRANSCRIPTION, True),
+        (("audio.*",), Operation.IMAGES, False),
+        (("chat", "images.generations"), Operation.IMAGES, True),
+        (("CHAT",), Operation.CHAT, False),
+        (("*",), Operation.FORWARD, True),
+        (("responses",), Operation.RESPONSE_ITEM, True),
+        (("responses.*",), Operation.RESPONSE_ITEM, True),
+        (("responses.item",), Operation.RESPONSES, False),
+        (("chat",), Operation.RESPONSE_ITEM, False),
+    ],
+)
+def test_operations_are_allowed_by_product_and_subscription_both(globs: tuple[str, ...], operation: Operation, allowed: bool) -> None:
+    model = find_model(CATALOG, "gpt-4o")
+    for principal, product in (
+        (make_principal(), make_product(operations=globs)),
+        (make_principal(operations=globs), make_product()),
+        (make_principal(operations=("*",)), make_product(operations=globs)),
+    ):
+        if allowed:
+            assert authorize(principal, product, model, operation) is product
+            continue
+        with pytest.raises(PermissionDenied, match="does not include the operation") as caught:
+            authorize(principal, product, model, operation)
+        assert caught.value.code == "operation_not_allowed"
+
+
+def test_lists_show_only_what_may_be_called() -> None:
+    utc = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    for models in ((), ("*",), ("*-mini",), ("nothing",)):
+        principal, product = make_principal(models=models), make_product(models=("gpt-4o*",))
+        shown = CATALOG.visible(product, utc, principal.models)
+        assert [model for model in CATALOG.models if _may(principal, product, model)] == shown
+
+
+def _may(principal: Principal, product: Product, model: Model) -> bool:
+    try:
+        return authorize(principal, product, model) is product
+    except PermissionDenied:
+        return False
