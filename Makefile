@@ -13,7 +13,7 @@ STAMP := .venv/.synced
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 say = @printf '\033[1m%s\033[0m\n' $(1)
 
-.PHONY: help setup run demo test check lint format bench package requirements clean
+.PHONY: help setup run demo test check lint format bench package requirements prices clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,14 @@ package: $(STAMP) ## build dist/gateway.zip: what `func azure functionapp publis
 requirements: $(UV) ## export requirements.txt from uv.lock
 	@$(UV) export --quiet --frozen --no-dev --no-hashes --no-emit-project --no-header --no-annotate --output-file requirements.txt
 	@echo "requirements.txt: $$(wc -l < requirements.txt) packages"
+
+# Build-time inputs of the price table; the gateway itself never needs them.
+PRICE_LISTS := litellm==1.109.1 genai-prices==0.2.3
+
+prices: $(STAMP) ## build the bundled price table anew from public lists (ARGS="--accept")
+	@rm -rf .tools/prices
+	@$(UV) pip install --quiet --no-deps --target .tools/prices $(PRICE_LISTS)
+	@$(PYTHON) -m devhost.prices --from .tools/prices $(ARGS)
 
 clean: ## remove what was built and installed
 	rm -rf .venv .tools dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

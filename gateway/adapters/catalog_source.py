@@ -16,6 +16,7 @@ import yaml
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_file import CatalogError, build_catalog
+from gateway.domain.price_book import NO_PRICES, PriceBook
 
 MAX_BYTES = 8 * 1024 * 1024
 FETCH_TIMEOUT_S = 20
@@ -26,13 +27,16 @@ class CatalogUnusable(Exception):
     """The catalogue could not be read or is wrong; the message says where (file, line) and what."""
 
 
-async def load_catalog(location: str, environment: Mapping[str, str], tls: ssl.SSLContext | None = None) -> Catalog:
+async def load_catalog(
+    location: str, environment: Mapping[str, str], tls: ssl.SSLContext | None = None, *, book: PriceBook = NO_PRICES
+) -> Catalog:
     """Read, parse and validate the catalogue.
 
     Args:
         location: A path, or an https URL (such as a blob's with a SAS).
         environment: Fills `${env:NAME}`.
         tls: Whom to trust when fetching, if not those whom the system trusts.
+        book: Prices of deployments that the file gives none.
 
     Raises:
         CatalogUnusable: With the file and, where one can be named, the line.
@@ -45,10 +49,10 @@ async def load_catalog(location: str, environment: Mapping[str, str], tls: ssl.S
             text = await asyncio.to_thread(pathlib.Path(location).read_text, "utf-8")
         except (OSError, UnicodeDecodeError) as exc:
             raise CatalogUnusable(f"{shown}: the catalogue cannot be read: {exc}") from exc
-    return parse_catalog(text, shown, environment)
+    return parse_catalog(text, shown, environment, book)
 
 
-def parse_catalog(text: str, name: str, environment: Mapping[str, str]) -> Catalog:
+def parse_catalog(text: str, name: str, environment: Mapping[str, str], book: PriceBook = NO_PRICES) -> Catalog:
     """Parse and validate a catalogue's text; `name` is its file's, for messages."""
     try:
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
@@ -61,7 +65,7 @@ def parse_catalog(text: str, name: str, environment: Mapping[str, str]) -> Catal
     except (ValueError, AttributeError, RecursionError) as exc:  # PyYAML's, for a date or number that is none; endless nesting
         raise _unreadable(name, exc) from exc
     try:
-        return build_catalog(document, environment)
+        return build_catalog(document, environment, book)
     except CatalogError as exc:
         raise CatalogUnusable(f"{name}:{_line(node, exc)}: {exc.path}: {exc.message}") from exc
     except RecursionError as exc:

@@ -83,6 +83,11 @@ class Catalog:
         members = [member for model in models for member in model.pool] + [member for rule in rules for member in rule.pool]
         self.deployments: Mapping[str, Deployment] = {member.deployment.id: member.deployment for member in members}
 
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """The deployments whose price nobody knows, by id: what their calls cost is unknown, which is not nothing."""
+        return tuple(sorted(deployment.id for deployment in self.deployments.values() if deployment.price is None))
+
     def find(self, name: str) -> Model | None:
         """Return the model of that id or alias, in constant time."""
         return self._by_name.get(name)

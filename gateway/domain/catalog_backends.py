@@ -1,4 +1,4 @@
-"""The catalogue's backends, deployments and prices: entries become the values of `deployment.py`.
+"""The catalogue's backends and deployments: entries become the values of `deployment.py`.
 
 What a protocol or a vendor always means is filled in here, so that nobody has to write it:
 
@@ -20,8 +20,10 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.domain.capabilities import CAPABILITIES
-from gateway.domain.catalog_schema import AuthEntry, BackendEntry, CapacityEntry, CapEntry, CatalogError, DeploymentEntry, PriceEntry
-from gateway.domain.deployment import Auth, AuthType, Backend, Capacity, Deployment, Price, Protocol, UsageCap
+from gateway.domain.catalog_prices import deployment_price
+from gateway.domain.catalog_schema import AuthEntry, BackendEntry, CapacityEntry, CapEntry, CatalogError, DeploymentEntry
+from gateway.domain.deployment import Auth, AuthType, Backend, Capacity, Deployment, Protocol, UsageCap
+from gateway.domain.price_book import NO_PRICES, PriceBook
 from gateway.domain.vendors import VENDORS
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -144,8 +146,8 @@ def _filled(entry: AuthEntry, kind: AuthType, backend: BackendEntry, path: str) 
     return Auth(type=kind, key=entry.key, **given)
 
 
-def build_deployment(entry: DeploymentEntry, path: str, backends: Mapping[str, Backend]) -> Deployment:
-    """Check a deployment against the backends."""
+def build_deployment(entry: DeploymentEntry, path: str, backends: Mapping[str, Backend], book: PriceBook = NO_PRICES) -> Deployment:
+    """Check a deployment against the backends, and look its price up where the file says none."""
     if entry.backend not in backends:
         raise CatalogError(f"{path}.backend", f"there is no backend {entry.backend!r}")
     if entry.sku not in SKUS:
@@ -153,32 +155,24 @@ def build_deployment(entry: DeploymentEntry, path: str, backends: Mapping[str, B
     check_share(entry.quality, f"{path}.quality")
     check_least(entry.context_window, f"{path}.context_window")
     check_capabilities(entry.capabilities, f"{path}.capabilities")
+    backend = backends[entry.backend]
+    capacity = _capacity(entry.capacity, f"{path}.capacity") if entry.capacity else Capacity()
+    price, origin = deployment_price(entry, path, backend, capacity, book)
     return Deployment(
         id=entry.id,
-        backend=backends[entry.backend],
+        backend=backend,
         name=entry.name or entry.id,
         sku=entry.sku,
         quota_group=entry.quota_group,
-        price=build_price(entry.price, f"{path}.price") if entry.price else None,
-        capacity=_capacity(entry.capacity, f"{path}.capacity") if entry.capacity else Capacity(),
+        price=price,
+        price_origin=origin,
+        capacity=capacity,
         capabilities=entry.capabilities,
         context_window=entry.context_window,
         quality=entry.quality,
-        cap=_cap(entry.cap, f"{path}.cap", priced=entry.price is not None) if entry.cap else None,
+        cap=_cap(entry.cap, f"{path}.cap", priced=price is not None) if entry.cap else None,
         draining=entry.draining,
     )
-
-
-def build_price(entry: PriceEntry, path: str) -> Price:
-    """Turn USD per million into integer micro-USD per million."""
-    given = {"input": entry.input, "output": entry.output, "cached_input": entry.cached_input, "unit": entry.unit}
-    if (entry.input is None) != (entry.output is None) or (entry.input is None and entry.unit is None):
-        raise CatalogError(path, "needs `input` and `output`, or `unit` for what has no tokens")
-    for name, value in given.items():
-        if value is not None and not 0 <= value <= MAX_USD:
-            raise CatalogError(f"{path}.{name}", f"must be USD per million, from 0 to {MAX_USD}")
-    micro = {name: None if value is None else round(value * 1_000_000) for name, value in given.items()}
-    return Price(micro["input"] or 0, micro["output"] or 0, micro["cached_input"], micro["unit"])
 
 
 def _capacity(entry: CapacityEntry, path: str) -> Capacity:
@@ -197,7 +191,7 @@ def _cap(entry: CapEntry, path: str, *, priced: bool) -> UsageCap:
     if entry.usd is not None and not 0 < entry.usd <= MAX_USD**2:
         raise CatalogError(f"{path}.usd", "must be more than 0")
     if entry.usd is not None and not priced:
-        raise CatalogError(f"{path}.usd", "needs the deployment's `price`: without one its calls cost nothing and it is never reached")
+        raise CatalogError(f"{path}.usd", "needs a `price`: nothing is known of what its calls cost, so it would never be reached")
     return UsageCap(entry.period, entry.tokens, None if entry.usd is None else round(entry.usd * 1_000_000))
 
 

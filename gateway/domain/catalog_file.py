@@ -20,6 +20,7 @@ from gateway.domain.catalog_models import NAME_RULE, build_model, hidden_models,
 from gateway.domain.catalog_rules import build_rule, build_tenant_price
 from gateway.domain.catalog_schema import CatalogError, File, ProductEntry
 from gateway.domain.limits import Limits, limits_fault
+from gateway.domain.price_book import NO_PRICES, PriceBook
 
 __all__ = ["CatalogError", "build_catalog"]
 
@@ -28,26 +29,27 @@ _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
 
 
-def build_catalog(document: Any, environment: Mapping[str, str]) -> Catalog:
+def build_catalog(document: Any, environment: Mapping[str, str], book: PriceBook = NO_PRICES) -> Catalog:
     """Validate a parsed document and resolve it.
 
     Args:
         document: What the YAML or JSON says.
         environment: Fills `${env:NAME}` in every string.
+        book: Prices of deployments that the file gives none.
 
     Raises:
         CatalogError: The first fault.
     """
     used: dict[str, str] = {}
     try:
-        return _build(document, environment, used)
+        return _build(document, environment, used, book)
     except CatalogError as exc:
         # Any of them may be a secret in the wrong place, and the message is for a log.
         hidden = functools.reduce(lambda text, pair: text.replace(pair[1], f"${{env:{pair[0]}}}"), used.items(), exc.message)
         raise CatalogError(exc.path, hidden) from None
 
 
-def _build(document: Any, environment: Mapping[str, str], used: dict[str, str]) -> Catalog:
+def _build(document: Any, environment: Mapping[str, str], used: dict[str, str], book: PriceBook) -> Catalog:
     _refuse_inline_secrets(document)
     resolved = _interpolate(document, environment, "$", used)
     try:
@@ -58,7 +60,7 @@ def _build(document: Any, environment: Mapping[str, str], used: dict[str, str]) 
     if file.version != 1:
         raise CatalogError("$.version", f"version {file.version} is not known; this gateway reads version 1")
     backends = _index("backends", file.backends, build_backend)
-    deployments = _index("deployments", file.deployments, lambda entry, path: build_deployment(entry, path, backends))
+    deployments = _index("deployments", file.deployments, lambda entry, path: build_deployment(entry, path, backends, book))
     names = index_names(file.models)
     models = [build_model(entry, f"$.models[{index}]", names, deployments, backends) for index, entry in enumerate(file.models)]
     places = {entry.id: index for index, entry in enumerate(file.deployments)}

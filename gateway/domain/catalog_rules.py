@@ -12,9 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.domain.call import Operation
 from gateway.domain.capabilities import CAPABILITIES
-from gateway.domain.catalog_backends import build_price, check_least
+from gateway.domain.catalog_backends import check_least
 from gateway.domain.catalog_models import build_pool, check_regex, check_strategy
-from gateway.domain.catalog_schema import CatalogError, Names, RuleEntry, ScheduleEntry, TenantPriceEntry, WhenEntry
+from gateway.domain.catalog_price_schema import TenantPriceEntry
+from gateway.domain.catalog_prices import negotiated
+from gateway.domain.catalog_schema import CatalogError, Names, RuleEntry, ScheduleEntry, WhenEntry
 from gateway.domain.deployment import Deployment
 from gateway.domain.labels import PRIORITIES
 from gateway.domain.policy import Rule, Schedule, TenantPrice, When
@@ -51,7 +53,7 @@ def build_tenant_price(entry: TenantPriceEntry, path: str, deployments: Mapping[
     if not entry.tenant:
         raise CatalogError(f"{path}.tenant", "needs a tenant's id")
     _check_reach([entry.deployment], deployments, f"{path}.deployment", "deployment")
-    return TenantPrice(entry.tenant, entry.deployment, build_price(entry.price, f"{path}.price"))
+    return negotiated(entry, path)
 
 
 def _when(entry: WhenEntry, path: str) -> When:

@@ -2,7 +2,7 @@
 
 `catalog_file.py` reads a document into `File`; `catalog_backends.py`, `catalog_models.py` and `catalog_rules.py` turn its
 entries into the domain's values and check what a type cannot say. Unknown keys are refused, so a misspelt limit cannot be a
-limit that silently does not hold. Prices are USD per million tokens, or per million units (images, characters, pages).
+limit that silently does not hold. Prices are in `catalog_price_schema.py`.
 """
 
 import datetime
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from gateway.domain.access import ANYWHERE, CallCost, Network
+from gateway.domain.catalog_price_schema import Prices, TenantPriceEntry
 from gateway.domain.deployment import AuthType, Protocol
 from gateway.domain.limits import NO_LIMITS, Limits
 from gateway.domain.policy import LifecycleState
@@ -64,15 +65,6 @@ class BackendEntry(_Strict, frozen=True):
     internal: bool = False
 
 
-class PriceEntry(_Strict, frozen=True):
-    """`price:` of a deployment, USD per million: `input` and `output` tokens, or what is counted in units."""
-
-    input: float | None = None
-    output: float | None = None
-    cached_input: float | None = None
-    unit: float | None = None
-
-
 class CapacityEntry(_Strict, frozen=True):
     """`capacity:` of a deployment: what was bought."""
 
@@ -100,7 +92,8 @@ class DeploymentEntry(_Strict, frozen=True):
     sku: str = "standard"
     quota_group: str = ""
     capacity: CapacityEntry | None = None
-    price: PriceEntry | None = None
+    price: Prices | None = None
+    priced_as: str = ""
     capabilities: tuple[str, ...] = ()
     context_window: int | None = None
     quality: float | None = None
@@ -251,14 +244,6 @@ class RuleEntry(_Strict, frozen=True):
     pool: tuple[PoolEntry, ...] = ()
     strategy: str = ""
     confine: bool = False
-
-
-class TenantPriceEntry(_Strict, frozen=True):
-    """An item of `tenant_prices:`; `deployment` is a glob."""
-
-    tenant: str
-    deployment: str
-    price: PriceEntry
 
 
 class ProductEntry(_Strict, frozen=True):

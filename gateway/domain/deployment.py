@@ -82,6 +82,10 @@ class Backend(msgspec.Struct, frozen=True):
     vendor: str = ""
 
 
+# What is paid for besides tokens (`Usage.unit`).
+UNITS = frozenset({"images", "characters", "seconds", "pages", "transactions", "text_records", "requests"})
+
+
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a deployment costs, in micro-USD per million: tokens, and what has no tokens.
 

@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from gateway.domain.catalog import Catalog, Model
-from gateway.domain.catalog_backends import build_price
 from gateway.domain.catalog_models import MAX_WEIGHT, build_lifecycle
-from gateway.domain.catalog_schema import CatalogError, LifecycleEntry, PriceEntry
+from gateway.domain.catalog_price_schema import PriceEntry
+from gateway.domain.catalog_prices import build_price
+from gateway.domain.catalog_schema import CatalogError, LifecycleEntry
 from gateway.domain.deployment import Deployment
 from gateway.domain.documents import convert
 from gateway.domain.management import Told, check_match, etag_of
@@ -134,7 +135,7 @@ class Control:
 
     async def change_deployment(self, name: str, document: Mapping[str, Any], if_match: str = "") -> Told:
         """Change a deployment by `{"draining"?: bool or null, "price"?: {…} or null}`; raises as `change_model`."""
-        self._deployment(name)
+        deployment = self._deployment(name)
         change = convert(document, _DeploymentChange)
         before, etag = await self._stored(DEPLOYMENTS, name, DeploymentOverride)
         check_match(if_match, etag_of(etag))
@@ -142,7 +143,7 @@ class Control:
         price = before.price if isinstance(change.price, msgspec.UnsetType) else None
         if isinstance(change.price, PriceEntry):
             entry = change.price
-            price = _checked(lambda: build_price(entry, "price"))
+            price = _checked(lambda: build_price(entry, "price", deployment.capacity))
         await self._store(DEPLOYMENTS, name, DeploymentOverride(draining, price), etag)
         return msgspec.structs.replace(await self.deployment(name), before=before)
 

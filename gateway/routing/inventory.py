@@ -6,6 +6,8 @@ No backend's URL and no credential is in it. Prices are USD per million, as in t
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import Deployment, PoolMember, Price
 from gateway.routing.overrides import DeploymentOverride, ModelOverride, Overrides
@@ -59,6 +61,7 @@ def deployment_shape(deployment: Deployment, catalog: Catalog, overrides: Overri
         "data_zone": deployment.backend.data_zone,
         "quota_group": deployment.quota_group,
         "price": price_shape(deployment.price),
+        "price_origin": deployment.price_origin or "none",
         "draining": deployment.draining,
         "pools": places,
         "health": states.get(deployment.id),
@@ -66,9 +69,20 @@ def deployment_shape(deployment: Deployment, catalog: Catalog, overrides: Overri
     }
 
 
-def price_shape(price: Price | None) -> dict[str, float] | None:
-    """Return a price in USD per million."""
+def price_shape(price: Price | None) -> dict[str, Any] | None:
+    """Return a price in USD per million; `ptu_hour` in USD an hour."""
     if price is None:
         return None
-    micro = {"input": price.input, "cached_input": price.cached_input, "output": price.output, "unit": price.unit}
-    return {name: value / 1_000_000 for name, value in micro.items() if value is not None}
+    names = ("input", "cached_input", "cache_write", "cache_write_1h", "output", "audio_input", "audio_output", "unit", "ptu_hour")
+    shape: dict[str, Any] = {name: value / 1_000_000 for name in names if (value := getattr(price, name)) is not None}
+    if price.units:
+        shape["units"] = {name: value / 1_000_000 for name, value in price.units}
+    if price.tiers:
+        shape["tiers"] = [{"over_tokens": tier.over_tokens, **(price_shape(_flat(tier.price)) or {})} for tier in price.tiers]
+    if price.later:
+        shape["later"] = [{"from": dated.since.isoformat(), **(price_shape(dated.price) or {})} for dated in price.later]
+    return shape | ({"amortised": True} if price.amortised else {})
+
+
+def _flat(price: Price) -> Price:
+    return msgspec.structs.replace(price, units=(), tiers=(), later=(), ptu_hour=None, unit=None, amortised=False)

@@ -6,7 +6,7 @@ import re
 import msgspec
 import pytest
 
-from gateway.domain import catalog_schema
+from gateway.domain import catalog_price_schema, catalog_schema
 from gateway.routing.strategies import STRATEGIES
 from tests.house.sources import codes, read, section, table
 
@@ -18,7 +18,7 @@ LISTED = {
     "Deployments": catalog_schema.DeploymentEntry,
     "`capacity`": catalog_schema.CapacityEntry,
     "`cap`": catalog_schema.CapEntry,
-    "`price`": catalog_schema.PriceEntry,
+    "`price`": catalog_price_schema.PriceEntry,
     "Models": catalog_schema.ModelEntry,
     "`pool`": catalog_schema.PoolEntry,
     "`retry`": catalog_schema.RetryEntry,
@@ -48,13 +48,17 @@ def keys_under(name: str) -> set[str]:
 
 
 def test_every_entry_of_the_schema_is_listed() -> None:
-    entries = {entry for entry in vars(catalog_schema).values() if isinstance(entry, type) and entry.__name__.endswith("Entry")}
+    entries = {
+        entry
+        for entry in (vars(catalog_schema) | {"PriceEntry": catalog_price_schema.PriceEntry}).values()
+        if isinstance(entry, type) and entry.__name__.endswith("Entry")
+    }
     assert entries == set(LISTED.values())
 
 
 @pytest.mark.parametrize("name", LISTED)
 def test_the_catalogues_page_lists_exactly_the_keys_of_the_schema(name: str) -> None:
-    assert keys_under(name) == {field.name for field in msgspec.structs.fields(LISTED[name])}
+    assert keys_under(name) == {field.encode_name for field in msgspec.structs.fields(LISTED[name])}
 
 
 def test_the_routing_page_lists_every_strategy() -> None:

@@ -11,7 +11,8 @@ import yaml
 
 from gateway.adapters.catalog_source import CatalogUnusable, parse_catalog
 from gateway.domain.capabilities import CAPABILITIES
-from gateway.domain.catalog_schema import BackendEntry, DeploymentEntry, ModelEntry, ProductEntry, RuleEntry, TenantPriceEntry
+from gateway.domain.catalog_price_schema import TenantPriceEntry
+from gateway.domain.catalog_schema import BackendEntry, DeploymentEntry, ModelEntry, ProductEntry, RuleEntry
 from gateway.domain.deployment import AuthType, Price
 from gateway.domain.policy import (
     STRATEGIES,
@@ -280,7 +281,7 @@ def test_the_catalogue_that_is_shown_whole_loads() -> None:
     document = yaml.safe_load(text)
     shown = {name for section in document.values() if isinstance(section, list) for item in section for name in item}
     entries = (BackendEntry, DeploymentEntry, ModelEntry, RuleEntry, TenantPriceEntry, ProductEntry)
-    assert {name for entry in entries for name in entry.__struct_fields__} == shown
+    assert {name for entry in entries for name in entry.__struct_encode_fields__} == shown
 
 
 def test_the_sample_of_the_repository_loads() -> None:
