@@ -23,7 +23,6 @@ from gateway.access.directory import Directory
 from gateway.access.entra_tokens import TokenVerifier
 from gateway.access.front import Front
 from gateway.access.jwks import SigningKeys
-from gateway.access.limits import Limiter
 from gateway.access.memory import Memory
 from gateway.access.response_ids import ResponseIds
 from gateway.adapters.catalog_source import CatalogUnusable, load_catalog
@@ -34,6 +33,7 @@ from gateway.adapters.upstream_aiohttp import AiohttpUpstream
 from gateway.alerts.desk import Desk
 from gateway.alerts.housekeeping import Housekeeping
 from gateway.alerts.office import open_office
+from gateway.alerts.overhearing import OverheardTables
 from gateway.assembly import Parts, assemble
 from gateway.budgets import Budgets
 from gateway.domain.access import DEFAULT_TENANT, Network
@@ -41,6 +41,7 @@ from gateway.domain.catalog import Catalog
 from gateway.domain.deployment import Auth
 from gateway.domain.ids import random_hex
 from gateway.errors import GatewayError, Unavailable
+from gateway.limits.limiter import Limiter
 from gateway.limits.reconcile import Reconciler
 from gateway.metering.records import Recorder
 from gateway.metering.reports import Reports
@@ -110,11 +111,12 @@ async def build(settings: Settings) -> Gateway:
 
     memory = Memory(directory, clock)
     office = open_office(tables, clock, receivers.targets, {"limits": Reconciler(tables, clock).reconcile_all})
+    limiter = Limiter(OverheardTables(tables, office.desk.announced), clock, random_hex(8), rng)
     parts = Parts(
         catalog=current,
         authenticator=_authenticator(settings, memory),
         products=memory.products,
-        limiter=Limiter(clock),
+        limiter=limiter,
         upstream=upstream,
         counter=counter,
         recorder=recorder,
@@ -129,6 +131,7 @@ async def build(settings: Settings) -> Gateway:
 
     async def close() -> None:
         await recorder.close()
+        await limiter.close()
         await shared.close()
         await office.desk.close()
         await receivers.close()

@@ -26,6 +26,7 @@ MICRO_USD = 1_000_000
 MAX_AMOUNT = 10**12  # requests or tokens
 MAX_USD = 10**9  # in micro-dollars its sums still fit 64 bits
 ALERT_AT = (50, 80, 100)
+BREAKER_ALERT_AT = (100,)  # of spend_usd_per_minute: once per burst
 
 type Period = Literal["hour", "day", "week", "month", "quarter", "year"]
 
@@ -87,7 +88,7 @@ class Ceiling(msgspec.Struct, frozen=True):
         window: `minute` (any 60 seconds), `now` (concurrency), or a calendar period.
         amount: Requests, tokens, micro-USD or calls at once.
         mode: What it does once it is reached.
-        alert_at: Percentages that are announced, once each per window; none for rates and concurrency.
+        alert_at: Percentages that are announced, once each per window; none for rates and concurrency, but that money is stopped.
         source: Whose limit it is, for refusals: gateway | tenant | product | subscription | user.
     """
 
@@ -143,7 +144,7 @@ def _ceilings(limits: Limits, source: str) -> tuple[Ceiling, ...]:
         if (amount := getattr(limits, name)) is not None
     ]
     if limits.spend_usd_per_minute is not None:
-        found.append(Ceiling(Metric.COST, MINUTE, micro_usd(limits.spend_usd_per_minute), limits.mode, source=source))
+        found.append(Ceiling(Metric.COST, MINUTE, micro_usd(limits.spend_usd_per_minute), limits.mode, BREAKER_ALERT_AT, source))
     if limits.concurrency is not None:
         found.append(Ceiling(Metric.CONCURRENCY, NOW, limits.concurrency, limits.mode, source=source))
     found += [Ceiling(Metric.REQUESTS, each.period, each.limit, limits.mode, each.alert_at, source) for each in limits.requests]

@@ -192,6 +192,8 @@ def _grant(counter: _Counter, ask: Ask, holders: int) -> int:
 def _announce(counter: _Counter, ask: Ask, scope: str, utc: datetime.datetime, *, refused: bool) -> list[Write]:
     """Return the thresholds that are crossed now, each once in its window; a refusal is 100 %."""
     ceiling = ask.ceiling
+    if ceiling.window == MINUTE and 2 * counter.used < ceiling.amount:
+        counter.told = []  # the burst is over: the next one is told again
     crossed = [
         percent
         for percent in ceiling.alert_at
