@@ -25,6 +25,7 @@ from gateway.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
+from gateway.metering.draft import Draft
 from gateway.opening import Opened, first_content, is_stream
 from gateway.ports import Clock, Provider, Upstream
 from gateway.routing.attempt import is_evidence
@@ -209,7 +210,7 @@ class Attempts:
     async def _attempt(self, flight: Flight, call: Call, candidate: Candidate, terms: Terms) -> Opened:
         """Make one attempt; the place that was got for it is held by the flight from here on."""
         draft, deployment, started_s = flight.draft, candidate.deployment, self._clock.now_s()
-        draft.deployment, draft.backend = deployment.id, deployment.backend.id
+        draft.deployment, draft.backend, draft.upstream_request_id = deployment.id, deployment.backend.id, ""
         doubted_before = flight.in_doubt
         attempt = self._health.begin(deployment, started_s, terms.tokens)
         hold = Hold(attempt, deployment, self._gates, self._clock, started_s)
@@ -218,7 +219,7 @@ class Attempts:
         if terms.attempt_timeout_s is not None:
             timeout_s = min(timeout_s, terms.attempt_timeout_s)
         try:
-            opened = await self._open(call, candidate, timeout_s, terms)
+            opened = await self._open(draft, call, candidate, timeout_s, terms)
         except GatewayError as exc:
             flight.failed(exc, doubted_before=doubted_before)
             if call.operation is Operation.FORWARD and not is_evidence(exc):
@@ -239,7 +240,7 @@ class Attempts:
             request_id = flight.draft.inbound.request_id
             log.warning("call %s: deployment %s of backend %s: %s", request_id, deployment.id, deployment.backend.id, error.code)
 
-    async def _open(self, call: Call, candidate: Candidate, timeout_s: float, terms: Terms) -> Opened:
+    async def _open(self, draft: Draft, call: Call, candidate: Candidate, timeout_s: float, terms: Terms) -> Opened:
         """Send, and wait for a stream's first content, or for the whole of a plain answer."""
         deployment = candidate.deployment
         provider = self._providers(deployment.backend.protocol, call.operation, deployment.capabilities or terms.capabilities)
@@ -249,6 +250,7 @@ class Attempts:
         until = asyncio.get_running_loop().time() + timeout_s
         request = provider.encode(call, deployment)
         response = await self._upstream.send(request, timeout_s)
+        draft.heard(response.headers)
         passed = response.status in request.passes
         if not 200 <= response.status < 300 and not passed:
             raise provider.classify(response.status, response.headers, await response.read())

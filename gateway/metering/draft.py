@@ -1,11 +1,15 @@
 """A call's record while the call is under way."""
 
 import datetime
+from collections.abc import Mapping
 
 from gateway.domain.access import Principal
 from gateway.domain.amounts import NOTHING
 from gateway.domain.call import Inbound, Usage
 from gateway.errors import GatewayError
+
+# Where backends put it, the one that their logs and support know first: Azure OpenAI logs apim-request-id as CorrelationId.
+UPSTREAM_REQUEST_IDS = ("apim-request-id", "x-ms-request-id", "request-id", "x-request-id", "x-amzn-requestid")
 
 
 class Draft:
@@ -49,6 +53,13 @@ class Draft:
         self.upstream_wait_s = 0.0
         self.first_token_s: float | None = None
         self.last_byte_s: float | None = None
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Note by which id the backend knows the attempt; header names are in lower case."""
+        for name in UPSTREAM_REQUEST_IDS:
+            if name in headers:
+                self.upstream_request_id = headers[name]
+                return
 
     def fail(self, error: GatewayError) -> None:
         """Note how the call ended; the first failure counts."""

@@ -21,6 +21,8 @@ FIELDS: Mapping[str, str] = {
     "key": "key_id",
     "trace": "trace_id",
 }
+# What it can be filtered by as well: each value is one call's, so that grouping by it would be listing.
+_IDS = ("client_request_id", "upstream_request_id")
 TAG = "tag"
 GROUPS = (*FIELDS, TAG)
 INTERVALS = ("hour", "day", "month")
@@ -122,7 +124,8 @@ def read_tags(text: str) -> Mapping[str, str]:
 
 
 def _filters(query: Mapping[str, str], tenant: str | None) -> tuple[tuple[str, str], ...]:
-    wanted = {field: query[name] for name, field in FIELDS.items() if query.get(name)}
+    filters = {**FIELDS, **{name: name for name in _IDS}}
+    wanted = {field: query[name] for name, field in filters.items() if query.get(name)}
     if tenant is not None:
         wanted["tenant"] = tenant
     return tuple(wanted.items())

@@ -1,5 +1,7 @@
 """Every call leaves exactly one usage record, with the provider's numbers, its price and its time; and no secret anywhere."""
 
+import csv
+import io
 import json
 import sqlite3
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from tests.host.asking import (
 )
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+CHAIN = ("gpt-4o", "gpt-4o-mini", "gpt-5-mini", "llama-3.3-70b")
 PARTS = ("admission_s", "guard_s", "upstream_ttft_s", "stream_s", "overhead_s")
 
 
@@ -197,6 +200,48 @@ def test_every_attempt_carries_the_same_trace(gateway: Any) -> None:
     reply = chat(gateway, mark, "mock-failover")
     traces = [one["headers"]["traceparent"].split("-")[1] for one in upstream_requests(gateway, mark)]
     assert traces == [record_of(gateway, request_id=reply.request_id)["trace_id"]] * 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_any_of_a_calls_ids_finds_all_the_others(gateway: Any, stream: bool) -> None:
+    mark = marker()
+    trace_id = mark.encode().hex()[:32].rjust(32, "a")
+    sent = {"x-ms-client-request-id": f"client-{mark}", "traceparent": f"00-{trace_id}-00f067aa0ba902b7-01", "x-gateway-session": mark}
+    reply = chat(gateway, mark, headers=sent, stream=stream)
+    assert reply.headers["x-ms-client-request-id"] == f"client-{mark}"
+    record = ask(gateway, "GET", f"/manage/usage/{reply.request_id}", key=gateway.admin_key).json()
+    assert (record["client_request_id"], record["trace_id"], record["session"]) == (f"client-{mark}", trace_id, mark)
+    upstream_id = record["upstream_request_id"]
+    assert "-4000-9000-" in upstream_id, "as the simulator's apim-request-id looks"
+    assert upstream_request(gateway, mark)["headers"]["traceparent"].split("-")[1] == trace_id
+    for name, value in (
+        ("client_request_id", f"client-{mark}"), ("trace", trace_id), ("session", mark), ("upstream_request_id", upstream_id),
+    ):  # fmt: skip
+        listed = ask(gateway, "GET", f"/manage/usage/records?{name}={value}", key=gateway.admin_key).json()["data"]
+        assert [each["request_id"] for each in listed] == [reply.request_id], name
+
+
+def test_a_chain_of_calls_is_one_total_and_its_parts(gateway: Any) -> None:
+    mark = marker()
+    replies = [chat(gateway, f"step {step}", model, {"x-gateway-session": mark}) for step, model in enumerate(CHAIN)]
+    report = ask(gateway, "GET", f"/manage/costs?group_by=session,model&session={mark}", key=gateway.admin_key).json()
+    parts = ask(gateway, "GET", f"/manage/usage/records?session={mark}", key=gateway.admin_key).json()["data"]
+    assert {part["request_id"] for part in parts} == {reply.request_id for reply in replies}
+    assert sorted(row["model"] for row in report["data"]) == sorted(CHAIN)
+    assert report["total"]["requests"] == len(CHAIN)
+    cost_micro_usd = sum(part["cost_micro_usd"] for part in parts)
+    assert report["total"]["cost_usd"] == cost_micro_usd / 1e6 == sum(round(row["cost_usd"] * 1e6) for row in report["data"]) / 1e6 > 0
+
+
+def test_costs_come_as_a_table_for_spreadsheets(gateway: Any) -> None:
+    mark = marker()
+    reply = chat(gateway, headers={"x-gateway-tags": f"team={mark}"})
+    record = record_of(gateway, request_id=reply.request_id)
+    answer = ask(gateway, "GET", f"/manage/costs?format=csv&tag=team={mark}", key=gateway.admin_key)
+    assert answer.headers["content-type"].startswith("text/csv")
+    (row,) = csv.DictReader(io.StringIO(answer.body.decode(), newline=""))
+    assert (row["BilledCost"], row["ResourceId"]) == (f"{record['cost_micro_usd'] / 1e6:.6f}", record["deployment"])
+    assert json.loads(row["Tags"]) == {"team": mark}
 
 
 def test_the_report_sums_what_the_records_say(gateway: Any) -> None:

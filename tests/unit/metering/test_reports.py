@@ -192,13 +192,14 @@ async def test_tags_group_by_each_of_them_and_the_total_stays_true() -> None:
     [
         ({"model": "a"}, 2), ({"model": "a", "user": "v"}, 1), ({"user": "nobody"}, 0), ({"tenant": "fabrikam"}, 1), ({"status": "429"}, 1),
         ({"tag": "team=web"}, 2), ({"tag": "team"}, 3), ({"tag": "team=web,task"}, 1), ({"tag": "team=x"}, 0), ({"model": ""}, 4),
-        ({"session": "s-1"}, 1), ({"trace": "t-1"}, 1), ({"key": "a" * 16}, 4), ({"key": "b"}, 0),
+        ({"session": "s-1"}, 1), ({"trace": "t-1"}, 1), ({"key": "a" * 16}, 4), ({"key": "b"}, 0), ({"client_request_id": "theirs"}, 1),
+        ({"upstream_request_id": "theirs"}, 0), ({"upstream_request_id": "the backend's"}, 1),
     ],
 )  # fmt: skip
 async def test_a_filter_leaves_what_is_exactly_so(query: dict[str, str], found: int) -> None:
     office = Office()
-    office.add(model="a", user="u", tags="team=web,task=code", session="s-1")
-    office.add(model="a", user="v", tags="team=web", trace_id="t-1")
+    office.add(model="a", user="u", tags="team=web,task=code", session="s-1", client_request_id="theirs")
+    office.add(model="a", user="v", tags="team=web", trace_id="t-1", upstream_request_id="the backend's")
     office.add(model="b", user="u", tags="team=shop", status=429)
     office.add(tenant="fabrikam", model="ab", user="uv")
     assert (await office.report(**query))["total"]["requests"] == found
