@@ -43,6 +43,7 @@ from gateway.domain.ids import random_hex
 from gateway.errors import GatewayError, Unavailable
 from gateway.limits.limiter import Limiter
 from gateway.limits.reconcile import Reconciler
+from gateway.metering.price_table import bundled_prices
 from gateway.metering.records import Recorder
 from gateway.metering.reports import Reports
 from gateway.metering.tokens import TokenCounter
@@ -91,7 +92,9 @@ async def build(settings: Settings) -> Gateway:
         SettingsError: A store's location is none.
     """
     identity = _Identity(settings.identity_client_id)
-    catalog = await load_catalog(settings.catalog, settings.environment)
+    catalog = await load_catalog(settings.catalog, settings.environment, book=bundled_prices())
+    if catalog.unpriced:
+        log.warning("no price is known of these deployments, so what their calls cost is not either: %s", ", ".join(catalog.unpriced))
     receivers = _receivers(settings)
     tables, blobs = await _open_stores(settings, identity)
     pepper = settings.key_pepper.encode()
@@ -333,7 +336,7 @@ async def check() -> str | None:
     """Return what is wrong with the configuration, for a host that wants to say so before it serves; None if nothing is."""
     try:
         settings = load_settings()
-        await load_catalog(settings.catalog, settings.environment)
+        await load_catalog(settings.catalog, settings.environment, book=bundled_prices())
         await _receivers(settings).close()
         identity = _Identity(settings.identity_client_id)
         for store in await _open_stores(settings, identity):
