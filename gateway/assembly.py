@@ -7,12 +7,13 @@ import msgspec
 
 from gateway.access.authenticate import Authenticator
 from gateway.access.cached import Cached
-from gateway.access.limits import Limiter
+from gateway.admission import Admission
 from gateway.attempts import Attempts
 from gateway.dispatch import Dispatcher
 from gateway.domain.access import Product
 from gateway.domain.catalog import Catalog
 from gateway.domain.response_ids import Ids
+from gateway.limits.limiter import Limiter
 from gateway.metering.records import Recorder
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
@@ -63,12 +64,13 @@ def assemble(parts: Parts) -> Pipeline:
         clock,
         lambda deployment, tokens, cost_micro_usd: caps.add(deployment, tokens, cost_micro_usd, clock.utc()),
     )
+    dispatcher = Dispatcher(planner, attempts, provider_for, parts.counter, clock)
     return Pipeline(
         catalog=parts.catalog,
         authenticator=parts.authenticator,
         products=parts.products,
-        limiter=parts.limiter,
-        dispatcher=Dispatcher(planner, attempts, provider_for, parts.counter, clock),
+        admission=Admission(parts.limiter, dispatcher.count, clock),
+        dispatcher=dispatcher,
         health=parts.health,
         settlement=settlement,
         ids=parts.ids,

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from gateway.admission import DEFAULT_OUTPUT_TOKENS
 from gateway.attempts import Attempts, ProviderFor, Terms
 from gateway.canned import ANSWERED_IN_TEXT, open_canned
 from gateway.domain.call import Call, Operation, Plan
@@ -36,8 +37,6 @@ from gateway.tiers import ask_tiers
 
 log = logging.getLogger(__name__)
 
-# What a choice without a ceiling of its own is taken to answer with, until it is settled.
-DEFAULT_OUTPUT_TOKENS = 512
 # Bytes of a body that are taken for one token where nothing hangs on the exact number.
 BYTES_PER_TOKEN = 4
 _SEALED = frozenset({Operation.RESPONSES, Operation.RESPONSE_ITEM})

@@ -5,7 +5,7 @@
 3. **read** the body, strictly → `Call`; what we do not act on rides along in the client's own bytes.
 4. **resolve** the public model's name → model; an id that an earlier answer carried → its deployment.
 5. **authorize** the model against the caller's product.
-6. **admit** estimate tokens → reserve requests and tokens; refused = 429 with Retry-After.
+6. **admit** what the call may use at most → reserved from every limit; refused = 429, or 403 for quotas and budgets.
 7. **guard input** (its place is here; guardrails are still to come).
 8. **look up** the cache (likewise).
 9. **plan** rules → tiers, pool or fallbacks; each pool → ordered candidates, with the reason for each (`dispatch.py`).
@@ -25,12 +25,12 @@ import msgspec
 from gateway.access.authenticate import Authenticator
 from gateway.access.authorize import authorize, find_model, find_origin
 from gateway.access.cached import Cached
-from gateway.access.limits import Limiter, Reservation
-from gateway.dispatch import DEFAULT_OUTPUT_TOKENS, Dispatcher
+from gateway.admission import Admission
+from gateway.dispatch import Dispatcher
 from gateway.domain import models_list
 from gateway.domain.access import Principal, Product
 from gateway.domain.call import Answer, Call, Inbound, Operation, Usage
-from gateway.domain.catalog import Catalog, Model, allows
+from gateway.domain.catalog import Catalog, allows
 from gateway.domain.deadline import read_timeout_s
 from gateway.domain.labels import read_labels
 from gateway.domain.output_limit import within
@@ -58,8 +58,6 @@ type ReceiveBody = Callable[[], Awaitable[bytes]]
 LARGE_BODY_BYTES = 256 * 1024
 # Operations whose answers carry ids that lead back to where they came from.
 _SEALED = frozenset({Operation.RESPONSES, Operation.RESPONSE_ITEM})
-# Operations whose answer is made of tokens, so that a ceiling on them is reserved.
-_ANSWERS_IN_TOKENS = frozenset({Operation.CHAT, Operation.RESPONSES, Operation.MESSAGES, Operation.COMPLETIONS})
 
 
 class Pipeline:
@@ -69,7 +67,7 @@ class Pipeline:
         catalog: What can serve, as it stands now.
         authenticator: Step 2.
         products: Products by id, for steps 4 and 5.
-        limiter: Step 6.
+        admission: Step 6.
         dispatcher: Steps 9 and 10.
         health: How the deployments do.
         settlement: Step 12.
@@ -85,7 +83,7 @@ class Pipeline:
         catalog: Callable[[], Awaitable[Catalog]],
         authenticator: Authenticator,
         products: Cached[Product],
-        limiter: Limiter,
+        admission: Admission,
         dispatcher: Dispatcher,
         health: Health,
         settlement: Settlement,
@@ -97,7 +95,7 @@ class Pipeline:
         self._catalog = catalog
         self._authenticator = authenticator
         self._products = products
-        self._limiter = limiter
+        self._admission = admission
         self._dispatcher = dispatcher
         self._health = health
         self._settlement = settlement
@@ -148,7 +146,7 @@ class Pipeline:
                 request = Request(call, model, catalog, principal, read_labels(inbound.headers), deadline_s)
                 if wanted(inbound.headers):
                     return await explain(self._dispatcher, self._health, flight, request, product, self._clock.now_s())
-                flight.reservation = await self._admit(draft, call, model, principal, product)
+                flight.reservation = await self._admission.admit(draft, request, product)
                 if model.enrich or model.transform:
                     request = await self._shape(draft, request)
                 flight.call = request.call
@@ -260,18 +258,6 @@ class Pipeline:
         if len(body) > LARGE_BODY_BYTES:
             return await asyncio.to_thread(read, complete, trace.traceparent)
         return read(complete, trace.traceparent)
-
-    async def _admit(self, draft: Draft, call: Call, model: Model, principal: Principal, product: Product) -> Reservation:
-        """Step 6. Counts only where a token limit asks for it: the provider's numbers come with the answer."""
-        reserved = 0
-        if principal.limits.tokens_per_minute is not None or product.limits.tokens_per_minute is not None:
-            reserved = (await self._dispatcher.count(call, model)).tokens
-            if call.operation in _ANSWERS_IN_TOKENS:
-                output = call.max_output_tokens or min(model.max_output_tokens or DEFAULT_OUTPUT_TOKENS, DEFAULT_OUTPUT_TOKENS)
-                reserved += output * call.choices
-        reservation = self._limiter.reserve(principal, product, reserved)
-        draft.admitted_s = self._clock.now_s()
-        return reservation
 
 
 def _served_by(draft: Draft) -> dict[str, str]:

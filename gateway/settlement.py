@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway.access.limits import NOTHING_RESERVED, Limiter, Reservation
+from gateway.domain.amounts import NOTHING, Amounts
 from gateway.domain.call import Call, Completion, Operation, Usage
 from gateway.domain.deployment import Deployment, Price
 from gateway.errors import GatewayError
+from gateway.limits.limiter import NOTHING_RESERVED, Limiter, Reservation
 from gateway.metering.draft import Draft
 from gateway.metering.pricing import cost_micro_usd
 from gateway.metering.records import Recorder, finish
@@ -149,12 +150,11 @@ class Settlement:
 
     def settle(self, flight: Flight) -> None:
         """Price, give back, record."""
-        draft, usage = flight.draft, flight.usage
-        charged = 0
+        draft, usage, kept = flight.draft, flight.usage, NOTHING
         if usage is None and flight.call is not None and (flight.handed_over or flight.in_doubt):
             usage = self.estimate(flight.call, flight.text)
             # A stream is charged what was streamed; of a plain answer nobody knows how far it had come.
-            charged = 0 if flight.handed_over else flight.reservation.tokens
+            kept = NOTHING if flight.handed_over else flight.reservation.asked
         now_s = self._clock.now_s()
         if flight.place is not None:
             flight.place.release(_weight(usage))
@@ -164,7 +164,9 @@ class Settlement:
             self._count(flight.deployment, usage, draft.cost_micro_usd)
         if flight.aside:
             self._add_aside(flight)
-        self._limiter.settle(flight.reservation, max(charged, draft.usage.total_tokens))
+        if flight.reservation is not NOTHING_RESERVED:
+            draft.charged = _charged(draft, flight.reservation.asked, kept, answered=usage is not None)
+        self._limiter.settle(flight.reservation, draft.charged)
         self._recorder.add(finish(draft, now_s, self._clock.utc()))
 
     def _count(self, deployment: Deployment | None, usage: Usage, cost: int | None) -> None:
@@ -195,6 +197,17 @@ class Settlement:
         # Nobody has read what is passed through.
         prompt = len(call.body) // BYTES_PER_TOKEN if call.operation is Operation.FORWARD else self._counter.count_prompt(call).tokens
         return Usage(prompt_tokens=prompt, completion_tokens=completion, estimated=True)
+
+
+def _charged(draft: Draft, asked: Amounts, kept: Amounts, *, answered: bool) -> Amounts:
+    """Return what a call's limits are charged: what it used, and no less than `kept`; an unknown cost is what was asked for."""
+    usage, cost = draft.usage, draft.cost_micro_usd
+    return Amounts(
+        int(answered),
+        max(usage.prompt_tokens, kept.input_tokens),
+        max(usage.completion_tokens, kept.output_tokens),
+        max(asked.cost_micro_usd if cost is None else cost, kept.cost_micro_usd),
+    )
 
 
 def _weight(usage: Usage | None) -> int:

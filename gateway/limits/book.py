@@ -71,6 +71,7 @@ class Book:
         self.good_until_s = float("-inf")  # the slices may be spent before then
         self.down_until_s = float("-inf")
         self.down = False
+        self.waiters = 0  # calls that wait for an exchange, or have not taken yet what it brought
         self.told_s = float("-inf")
         self._seq = 0
         self._pending: dict[int, _Told] = {}
@@ -257,7 +258,7 @@ class Book:
             amounts = [need[purse] for need in needs if purse in need]
             least = min(amounts, default=0)
             possible = least <= purse.ceiling.amount
-            asks[purse] = purse.ask(sum(amounts), least, now_s, utc_s, possible=possible, final=final)
+            asks[purse] = purse.ask(sum(amounts), least, now_s, utc_s, possible=possible, keep=self.waiters > 0, final=final)
         self._seq += 1
         outcome = exchange(rows, tuple(asks.values()), self.scope.kind, self._worker, self._seq, utc, final=final)
         if final and LEASE + self._worker in rows.leases and not any(outcome.outs.values()):

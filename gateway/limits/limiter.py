@@ -266,12 +266,18 @@ class Limiter:
 
 
 async def _all(waits: Mapping[Book, Need]) -> None:
-    """Wait for an exchange of each book."""
-    if len(waits) == 1:
-        ((book, need),) = waits.items()
-        await book.obtain(need)
-    else:
-        await asyncio.gather(*(book.obtain(need) for book, need in waits.items()))
+    """Wait for an exchange of each book; what it brings is kept until the call has had its turn."""
+    for book in waits:
+        book.waiters += 1
+    try:
+        if len(waits) == 1:
+            ((book, need),) = waits.items()
+            await book.obtain(need)
+        else:
+            await asyncio.gather(*(book.obtain(need) for book, need in waits.items()))
+    finally:
+        for book in waits:
+            book.waiters -= 1
 
 
 def _amounts_of(amounts: Amounts) -> _Amounts:

@@ -89,7 +89,7 @@ class Purse:
         """What a caller may still have, as far as is known."""
         return max(min(self.free + self.left, self.ceiling.amount), 0)
 
-    def ask(self, need: int, least: int, now_s: float, utc_s: float, *, possible: bool, final: bool) -> Ask:
+    def ask(self, need: int, least: int, now_s: float, utc_s: float, *, possible: bool, keep: bool, final: bool) -> Ask:
         """Return what an exchange says of it.
 
         Args:
@@ -98,14 +98,13 @@ class Purse:
             now_s: On the Clock.
             utc_s: In UTC seconds.
             possible: One of them fits the whole limit.
+            keep: Somebody waits, perhaps for what was granted already: nothing goes back.
             final: All goes back.
         """
         running = utc_s < self.ends_s
         self._measure(now_s)
-        if need:
-            self.last_s = now_s  # what is granted to those who wait must be here when they wake
-        back = max(self.left, 0) if final or not running else self._surplus(now_s)
-        self.back = max(self.back, back if not need else 0)
+        back = max(self.left, 0) if final or not running else 0 if keep else self._surplus(now_s)
+        self.back = max(self.back, back)
         self.left = self.out - self.taken - self.back
         short = max(need - self.left, 0) if need else 0
         return Ask(

@@ -13,7 +13,6 @@ from gateway.access.authenticate import Authenticator
 from gateway.access.cached import Cached
 from gateway.access.directory import Directory
 from gateway.access.directory_subscriptions import Subscriptions
-from gateway.access.limits import Limiter
 from gateway.access.response_ids import ResponseIds
 from gateway.assembly import Parts, assemble
 from gateway.domain.access import DEFAULT_TENANT
@@ -23,6 +22,7 @@ from gateway.domain.deployment import Deployment, PoolMember
 from gateway.domain.limits import Limits
 from gateway.domain.tables import Value
 from gateway.errors import GatewayError
+from gateway.limits.limiter import Limiter
 from gateway.metering.records import USAGE, Recorder, UsageRecord
 from gateway.metering.tokens import TokenCounter
 from gateway.routing.caps import Caps
@@ -109,7 +109,7 @@ class Street:
         self.upstream = upstream or FakeUpstream(self.clock)
         self.catalog = catalog or Catalog(models(), tuple(PRODUCTS.values()))
         self.directory = Directory(self.tables, self.catalog, PEPPER, self.clock)
-        self.limiter = Limiter(self.clock)
+        self.limiter = Limiter(self.tables, self.clock, "worker-1", random.Random(7))
         self.recorder = Recorder(self.tables, FakeClock())  # its own time: pacing must not move the call's
         self.bodies_read = 0
         self._numbers = itertools.count(1)

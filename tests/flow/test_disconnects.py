@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from gateway.access.limits import Reservation
+from gateway.domain.amounts import Amounts
 from gateway.domain.call import CLIENT_GONE, Answer
 from gateway.domain.tables import Value
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamError
+from gateway.limits.limiter import Reservation
 from tests.fakes.upstream import FOREVER, Reply, Step
 from tests.flow.street import CHAT, STREAM, STREAM_STEPS, Street, completion, event, failure, read, streamed, until
 
@@ -26,9 +27,9 @@ class Settlements:
         self.tokens: list[int] = []
         settle = street.limiter.settle
 
-        def counting(reservation: Reservation, tokens: int) -> None:
-            self.tokens.append(tokens)
-            settle(reservation, tokens)
+        def counting(reservation: Reservation, used: Amounts) -> None:
+            self.tokens.append(used.tokens)
+            settle(reservation, used)
 
         street.limiter.settle = counting  # type: ignore[method-assign]
 
@@ -241,9 +242,9 @@ async def test_a_failure_that_leaves_no_doubt_gives_everything_back(street: Stre
 
 async def test_a_call_cancelled_while_its_key_is_checked_uses_nothing(street: Street) -> None:
     await street.key()
-    street.tables.gate = asyncio.Event()
+    street.tables.gate, before = asyncio.Event(), street.tables.calls
     calling = asyncio.create_task(street.call(STREAM))
-    await until(lambda: street.tables.calls > 3)
+    await until(lambda: street.tables.calls > before)
     calling.cancel(CLIENT_GONE)
     with pytest.raises(asyncio.CancelledError):
         await calling

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.attempts import Hold
+from gateway.domain.amounts import NOTHING
 from gateway.domain.call import CLIENT_GONE
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import Capacity, Deployment
@@ -38,15 +39,15 @@ class Watched:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **verify: Any) -> None:
         self.street = Street(chain(**verify))
-        self.settled: list[int] = []
+        self.settled: list[Any] = []
         self.released: dict[int, int] = {}
         self.holds: list[Hold] = []
         limiter, init, leave = self.street.limiter, Hold.__init__, self.street.gates.leave
         settle = limiter.settle
 
-        def settling(reservation: Any, tokens: int) -> None:
-            self.settled.append(tokens)
-            settle(reservation, tokens)
+        def settling(reservation: Any, used: Any) -> None:
+            self.settled.append(used)
+            settle(reservation, used)
 
         def made(hold: Hold, *args: Any) -> None:
             init(hold, *args)
@@ -188,7 +189,7 @@ async def test_the_operators_own_words_are_settled_once_read_or_not(judged: Watc
 async def test_an_explanation_holds_and_spends_nothing(judged: Watched) -> None:
     answer = await judged.street.call(headers={"x-gateway-explain": "true"}, product="few-tokens")
     assert json.loads(answer.body)["object"] == "gateway.explanation"
-    assert (judged.settled, judged.holds) == ([0], [])
+    assert (judged.settled, judged.holds) == ([NOTHING], [])
     await judged.check()
     assert (await judged.street.record())["cost_micro_usd"] == 0
 
