@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devhost.functions import AppError
 from devhost.host import ROOT
-from devhost.simulator.config import AWS_KEY_ID, AWS_SECRET
+from devhost.simulator.config import AWS_KEY_ID, AWS_SECRET, ENTRA_AUDIENCE, ENTRA_TENANT
 
 SIMULATOR_KEY = "simulator"
 SAMPLE = ROOT / "catalog.yaml"
@@ -87,6 +87,10 @@ def apply_settings(data: Path, catalog: str | None, simulator_url: str | None) -
             "IDENTITY_ENDPOINT": lambda: f"{os.environ['SIMULATOR_URL']}/msi/token",
             "IDENTITY_HEADER": lambda: SIMULATOR_KEY,
         })  # fmt: skip
+        if not os.environ.get("GATEWAY_ENTRA_TENANT_ID"):  # whoever names a real tenant gets none of the simulator's keys
+            os.environ["GATEWAY_ENTRA_TENANT_ID"] = ENTRA_TENANT
+            os.environ["GATEWAY_ENTRA_AUDIENCE"] = ENTRA_AUDIENCE
+            os.environ["GATEWAY_ENTRA_JWKS_URL"] = f"{os.environ['SIMULATOR_URL']}/entra/{{tid}}/discovery/v2.0/keys"
 
 
 def _set_unset(defaults: Mapping[str, Callable[[], str]]) -> None:

@@ -21,6 +21,7 @@ from devhost.simulator.bedrock import Bedrock
 from devhost.simulator.cohere import Cohere
 from devhost.simulator.config import SimulatorConfig
 from devhost.simulator.engine import Engine
+from devhost.simulator.entra import Entra
 from devhost.simulator.exchange import Exchange, Receive, Scope, Send
 from devhost.simulator.gemini import Gemini
 from devhost.simulator.model_routes import ModelRoutes
@@ -52,6 +53,7 @@ class _App:
         }
         self._requests = inspection.RequestLog(config.keep_requests)
         self._identity = inspection.Identity(config.identity_header)
+        self._entra = Entra()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -85,6 +87,9 @@ class _App:
             await content_safety.serve(exchange)
         elif path == "/msi/token" and exchange.method == "GET":
             await self._identity.serve(exchange)
+        elif path.startswith("/entra/"):
+            exchange.route = path.removeprefix("/entra")
+            await self._entra.serve(exchange)
         else:
             await self._serve_below_a_prefix(exchange)
 

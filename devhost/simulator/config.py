@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 AWS_KEY_ID = "AKIDSIMULATOR"
 AWS_SECRET = "simulated-aws-secret"  # noqa: S105 - it opens a simulator
+ENTRA_TENANT = "00000000-0000-4000-8000-000000000001"
+ENTRA_AUDIENCE = "api://ai-gateway"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
