@@ -207,7 +207,7 @@ def _announce(counter: _Counter, ask: Ask, scope: str, utc: datetime.datetime, *
             f"{ANNOUNCEMENT}{name}|{percent}",
             {
                 "at": utc,
-                "spent": counter.spent,
+                "spent": counter.used if ceiling.window == MINUTE else counter.spent,
                 "limit": ceiling.amount,
                 "percent": percent,
                 "mode": ceiling.mode.value,
