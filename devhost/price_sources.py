@@ -44,7 +44,6 @@ VENDORS: Mapping[str, tuple[str, ...]] = {
     "moonshot": ("moonshot",),
     "nebius": ("nebius",),
     "openai": ("openai", "text-completion-openai"),
-    "openrouter": ("openrouter",),
     "sambanova": ("sambanova",),
     "together": ("together_ai",),
     "xai": ("xai",),
@@ -128,6 +127,8 @@ def _row(key: str, entry: Mapping[str, Any]) -> Row | str:
     if not row["input"] and not row.get("output") and entry["mode"] != "moderation":
         return "0, which is no price"
     row.setdefault("output", 0)
+    if entry["mode"] == "moderation":
+        row["units"] = {"requests": 0}  # how it is counted, and that it is free
     if tiers := _tiers(entry, row, ""):
         row["tiers"] = tiers
     batch = _prices(entry, "_batches")
