@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from devhost.environment import apply_settings, data_folder, kept_secret, write_private
+from devhost.simulator.config import ENTRA_AUDIENCE, ENTRA_TENANT
+
+ENTRA = ("GATEWAY_ENTRA_TENANT_ID", "GATEWAY_ENTRA_AUDIENCE", "GATEWAY_ENTRA_JWKS_URL")
 
 HOSTS, ROUNDS, START_S = 4, 3, 60
 
@@ -79,5 +82,23 @@ def test_only_the_sample_catalogue_gets_the_simulators_identity(
         monkeypatch.setenv(f"GATEWAY_{name}", "")
     for name in ("SIMULATOR_URL", "SIMULATOR_KEY", "SIMULATOR_AWS_KEY_ID", "SIMULATOR_AWS_SECRET", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
         monkeypatch.setenv(name, "")
+    for name in ENTRA:
+        monkeypatch.setenv(name, "")
     apply_settings(tmp_path, catalog, "http://127.0.0.1:5")
     assert os.environ["IDENTITY_ENDPOINT"] == ("http://127.0.0.1:5/msi/token" if simulated else "")
+    keys = "http://127.0.0.1:5/entra/{tid}/discovery/v2.0/keys"
+    assert [os.environ[name] for name in ENTRA] == ([ENTRA_TENANT, ENTRA_AUDIENCE, keys] if simulated else ["", "", ""])
+
+
+def test_whoever_names_a_real_tenant_gets_none_of_the_simulators_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import os
+
+    for name in ("GATEWAY_CATALOG", "SIMULATOR_URL", *ENTRA):
+        monkeypatch.setenv(name, "")
+    for name in ("GATEWAY_TABLES", "GATEWAY_BLOBS", "GATEWAY_ADMIN_KEY", "GATEWAY_KEY_PEPPER", "SIMULATOR_KEY", "SIMULATOR_AWS_KEY_ID"):
+        monkeypatch.setenv(name, "x")
+    for name in ("SIMULATOR_AWS_SECRET", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("GATEWAY_ENTRA_TENANT_ID", "72f988bf-86f1-41af-91ab-2d7cd011db47")
+    apply_settings(tmp_path, None, "http://127.0.0.1:5")
+    assert [os.environ[name] for name in ENTRA] == ["72f988bf-86f1-41af-91ab-2d7cd011db47", "", ""]
