@@ -3,7 +3,9 @@
 A report reads the records of its span and sums while it reads: exact to the token and the micro-dollar, at the price of a scan.
 """
 
+import asyncio
 import datetime
+import itertools
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -25,6 +27,9 @@ __all__ = ["GROUPS", "Reports"]
 # A UUIDv7 begins with 48 bits of milliseconds; the year 2100 bounds what a made-up one can ask for.
 _REQUEST_ID = re.compile(r"req_(0[0-3][0-9a-f]{10})7[0-9a-f]{19}\Z")
 MAX_LISTED = 1000
+# Reports are read beside calls: calls have their turn every millisecond or so, and few reports are in memory at a time.
+SUMMED_AT_ONCE = 200
+SUMS_AT_ONCE = 2
 # So many pages are looked through for one page of a list; what it has by then is answered, with the place to go on from.
 PAGES_LOOKED_THROUGH = 50
 
@@ -44,6 +49,7 @@ class Reports:
         self._recorder = recorder
         self._clock = clock
         self._catalog = catalog
+        self._summing = asyncio.Semaphore(SUMS_AT_ONCE)
 
     async def usage(self, query: Mapping[str, str], tenant: str | None = None, group_by: str = "model") -> dict[str, Any]:
         """Return one row per value of `group_by` (and interval) over [from, to), ordered by them, and their total.
@@ -140,8 +146,11 @@ class Reports:
 
     async def _sum(self, asked: Query, sums: Sums) -> Sums:
         await self._recorder.flush()
-        async for entities in scan(self._tables, asked.start, asked.below, asked.tenant):
-            sums.add(entities)
+        async with self._summing:
+            async for entities in scan(self._tables, asked.start, asked.below, asked.tenant):
+                for some in itertools.batched(entities, SUMMED_AT_ONCE, strict=False):
+                    sums.add(some)
+                    await asyncio.sleep(0)
         return sums
 
     async def _next(self, low: str, high: str, place: tuple[str, str] | None) -> tuple[Sequence[Entity], tuple[str, str] | None]:
