@@ -27,6 +27,7 @@ from gateway.access.memory import Memory
 from gateway.access.response_ids import ResponseIds
 from gateway.adapters.catalog_source import CatalogUnusable, load_catalog
 from gateway.adapters.clock import SystemClock
+from gateway.adapters.late_queue import LateQueue
 from gateway.adapters.spool import FileSpool
 from gateway.adapters.upstream import PooledUpstream
 from gateway.adapters.upstream_aiohttp import AiohttpUpstream
@@ -48,7 +49,7 @@ from gateway.metering.records import Recorder
 from gateway.metering.reports import Reports
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
-from gateway.ports import Blobs, Tables
+from gateway.ports import Blobs, JobQueue, Tables
 from gateway.receivers import Receivers, open_receivers, webhook_fault
 from gateway.routing.caps import Caps
 from gateway.routing.control import OVERRIDES, Control
@@ -95,7 +96,7 @@ async def build(settings: Settings) -> Gateway:
     catalog = await load_catalog(settings.catalog, settings.environment, book=bundled_prices())
     if catalog.unpriced:
         log.warning("no price is known of these deployments, so what their calls cost is not either: %s", ", ".join(catalog.unpriced))
-    receivers = _receivers(settings)
+    receivers = _receivers(settings, _queue(settings, identity))
     tables, blobs = await _open_stores(settings, identity)
     pepper = settings.key_pepper.encode()
     directory = Directory(tables, catalog, pepper, clock)
@@ -192,12 +193,26 @@ def _authenticator(settings: Settings, memory: Memory) -> Authenticator:
     )
 
 
-def _receivers(settings: Settings) -> Receivers:
+def _queue(settings: Settings, identity: "_Identity") -> JobQueue | None:
+    """Return where queues are, opened by the first message; None where there are none."""
+    location = settings.servicebus
+    if not location:
+        return None
+
+    async def connect() -> JobQueue:
+        module = await asyncio.to_thread(importlib.import_module, "gateway.adapters.queue")
+        opened: JobQueue = module.connect(location, None if "://" in location else await identity.credential())
+        return opened
+
+    return LateQueue(connect)
+
+
+def _receivers(settings: Settings, queue: JobQueue | None) -> Receivers:
     """Return who is told of alerts."""
     alerts = settings.alerts
     if fault := webhook_fault(alerts.webhook, alerts.webhook_secret):
         raise SettingsError(fault)
-    return open_receivers(alerts.webhook, alerts.webhook_secret, None, alerts.queue, clock)
+    return open_receivers(alerts.webhook, alerts.webhook_secret, queue if alerts.queue else None, alerts.queue, clock)
 
 
 def _front(settings: Settings) -> Front:
@@ -337,8 +352,8 @@ async def check() -> str | None:
     try:
         settings = load_settings()
         await load_catalog(settings.catalog, settings.environment, book=bundled_prices())
-        await _receivers(settings).close()
         identity = _Identity(settings.identity_client_id)
+        await _receivers(settings, _queue(settings, identity)).close()
         for store in await _open_stores(settings, identity):
             await store.close()
         await identity.close()

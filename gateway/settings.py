@@ -86,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True):
         entra: Whose access tokens are believed.
         door: What stands before the gateway, and who gets in.
         alerts: Who is told of alerts.
+        servicebus: A connection string, or a namespace's host; empty for no queues.
         environment: Everything, for `${env:NAME}` in the catalogue.
     """
 
@@ -104,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True):
     entra: EntraSettings
     door: DoorSettings
     alerts: AlertSettings
+    servicebus: str
     environment: Mapping[str, str]
 
     def __repr__(self) -> str:
@@ -139,6 +141,8 @@ NAMES = (
     "GATEWAY_ALERTS_WEBHOOK",
     "GATEWAY_ALERTS_WEBHOOK_SECRET",
     "GATEWAY_ALERTS_QUEUE",
+    "GATEWAY_SERVICEBUS",
+    "GATEWAY_SERVICEBUS__fullyQualifiedNamespace",
     "AZURE_CLIENT_ID",
 )
 
@@ -201,6 +205,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         entra=_entra(env, faults),
         door=_door(env, faults, int(number("GATEWAY_TRUSTED_HOPS", 0, 0, 10))),
         alerts=_alerts(env, faults),
+        servicebus=_servicebus(env, faults),
         environment=env,
     )
     if faults:
@@ -253,6 +258,22 @@ def _alerts(env: Mapping[str, str], faults: list[str]) -> AlertSettings:
     if secret and not webhook:
         faults.append("GATEWAY_ALERTS_WEBHOOK_SECRET needs GATEWAY_ALERTS_WEBHOOK")
     return AlertSettings(webhook, secret, queue)
+
+
+def _servicebus(env: Mapping[str, str], faults: list[str]) -> str:
+    """Return where queues are; the two names are those that the Functions host reads for its triggers."""
+    string, namespace = (env.get(name, "").strip() for name in ("GATEWAY_SERVICEBUS", "GATEWAY_SERVICEBUS__fullyQualifiedNamespace"))
+    if string and namespace:
+        faults.append(
+            "GATEWAY_SERVICEBUS and GATEWAY_SERVICEBUS__fullyQualifiedNamespace are both set: one of them says where the queues are"
+        )
+    if string and "endpoint=sb://" not in string.lower():
+        faults.append("GATEWAY_SERVICEBUS must be a connection string, which holds Endpoint=sb://…")
+    if namespace and not re.fullmatch(r"[A-Za-z0-9.-]+\.[A-Za-z]+", namespace):
+        faults.append("GATEWAY_SERVICEBUS__fullyQualifiedNamespace must be a host, such as name.servicebus.windows.net")
+    if env.get("GATEWAY_ALERTS_QUEUE") and not (string or namespace):
+        faults.append("GATEWAY_ALERTS_QUEUE needs GATEWAY_SERVICEBUS, or GATEWAY_SERVICEBUS__fullyQualifiedNamespace")
+    return string or namespace
 
 
 def _blocks(env: Mapping[str, str], name: str, faults: list[str]) -> tuple[str, ...]:
