@@ -129,7 +129,7 @@ class Book:
         if now_s < self.down_until_s:
             return False
         purses = self.all
-        if any(purse.out or purse.taken for purse in purses) and now_s >= self.good_until_s - RENEW_S:
+        if any(purse.out or purse.taken or purse.flights for purse in purses) and now_s >= self.good_until_s - RENEW_S:
             return True
         if now_s - self.told_s >= REPORT_S and (self._pending or any(purse.unsaid for purse in purses)):
             return True
@@ -260,7 +260,8 @@ class Book:
             possible = least <= purse.ceiling.amount
             asks[purse] = purse.ask(sum(amounts), least, now_s, utc_s, possible=possible, keep=self.waiters > 0, final=final)
         self._seq += 1
-        outcome = exchange(rows, tuple(asks.values()), self.scope.kind, self._worker, self._seq, utc, final=final)
+        renew = any(purse.flights for purse in asks)
+        outcome = exchange(rows, tuple(asks.values()), self.scope.kind, self._worker, self._seq, utc, final=final, renew=renew)
         if final and LEASE + self._worker in rows.leases and not any(outcome.outs.values()):
             self._removing = self._seq
         return {purse: ask.report for purse, ask in asks.items()}, outcome

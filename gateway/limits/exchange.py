@@ -121,7 +121,9 @@ class _Counter:
         return values
 
 
-def exchange(rows: Rows, asks: Sequence[Ask], scope: str, worker: str, seq: int, utc: datetime.datetime, *, final: bool = False) -> Outcome:
+def exchange(
+    rows: Rows, asks: Sequence[Ask], scope: str, worker: str, seq: int, utc: datetime.datetime, *, final: bool = False, renew: bool = False
+) -> Outcome:
     """Decide one exchange.
 
     Args:
@@ -132,6 +134,7 @@ def exchange(rows: Rows, asks: Sequence[Ask], scope: str, worker: str, seq: int,
         seq: Of this attempt; no other attempt of this worker may have it.
         utc: Now.
         final: The worker goes: nothing is granted, and its lease is removed if it holds nothing any more.
+        renew: Its lease must go on although it holds nothing: calls are under way whose records are still to come.
     """
     now = int(utc.timestamp())
     own = rows.leases.get(LEASE + worker)
@@ -155,7 +158,7 @@ def exchange(rows: Rows, asks: Sequence[Ask], scope: str, worker: str, seq: int,
         writes += _announce(counter, ask, scope, utc, refused=refused)
     for ask in asks:
         writes += _write_counter(rows.counters.get(ask.row), ask, counters[ask.row])
-    writes += _write_lease(own, LEASE + worker, new_held, seq, utc, final=final, changed=bool(writes))
+    writes += _write_lease(own, LEASE + worker, new_held, seq, utc, final=final, changed=renew or bool(writes))
     return Outcome(
         tuple(writes),
         outs,

@@ -143,7 +143,7 @@ class Limiter:
         amounts, now = _amounts_of(used), int(self._clock.utc().timestamp())
         for book, purse in entries:
             purse.settle(reservation.second, reservation.amounts[purse.index], amounts[purse.index], now)
-            if isinstance(purse, CallsPurse) and purse.left > purse.slack and not book.busy:
+            if isinstance(purse, CallsPurse) and purse.many and not book.busy:
                 self._refresh(book)  # others wait for places
         self._wake()
 

@@ -260,8 +260,13 @@ class CallsPurse(Purse):
 
     @property
     def slack(self) -> int:
-        """How many free places may be kept for the next calls."""
-        return min(self.ceiling.amount // (4 * self.holders), 16)
+        """How many free places are kept for the next calls; none of a small limit, and never more than twice so many."""
+        return min(self.ceiling.amount // (8 * self.holders), 16)
+
+    @property
+    def many(self) -> bool:
+        """More places are free than are kept: others may need them now."""
+        return self.left > 2 * self.slack
 
     def settle(self, second: int, reserved: int, used: int, now: int) -> None:  # noqa: ARG002 - a call is one call
         """Free the place."""
@@ -276,11 +281,13 @@ class CallsPurse(Purse):
     def _floor(self) -> int:
         return self.taken
 
-    def _wanted(self, now_s: float) -> int:  # noqa: ARG002 - whatever the time
-        return 0
+    def _measure(self, now_s: float) -> None:
+        self.target = self.slack if now_s - self.last_s < IDLE_S else 0
 
     def _surplus(self, now_s: float) -> int:
-        return max(self.left - (0 if now_s - self.last_s >= IDLE_S else self.slack), 0)
+        if now_s - self.last_s >= IDLE_S:
+            return max(self.left, 0)
+        return self.left - self.slack if self.many else 0
 
 
 def purse_of(row: str, ceiling: Ceiling, kind: str, ends_s: float) -> Purse:
