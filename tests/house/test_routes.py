@@ -138,6 +138,23 @@ def manages(path: str, document: dict[str, Any]) -> list[Ask]:
     ]
 
 
+MADE = "/manage/subscriptions/{made}"
+
+
+def subscribes(*asks: Ask) -> list[Ask]:
+    """Ask about a subscription that is made first: to a product that requires approval."""
+    return [Ask(201, "POST", "/manage/subscriptions", {"product": "house"}, "admin"), *asks]
+
+
+def becomes(*actions: str) -> list[Ask]:
+    """Ask for these one after the other, and for the last one again."""
+    last = f"{MADE}/{actions[-1]}"
+    return [
+        *subscribes(*(Ask(200, "POST", f"{MADE}/{action}", None, "admin") for action in actions)),
+        Ask(409, "POST", last, None, "admin"),
+    ]
+
+
 # By function: plausible requests and refused ones. A new route needs a line here.
 ASKS = {
     "v1_chat_completions": [*chats("/v1/chat/completions"), Ask(502, "POST", "/v1/chat/completions", FAILING)],
@@ -189,7 +206,49 @@ ASKS = {
     "zz_ai_unknown": [Ask(404, "GET", "/ai"), Ask(405, "OPTIONS", SAFETY)],
     "manage_tenants": manages("/manage/tenants", {"id": "house"}),
     "manage_products": manages("/manage/products", {"id": "house", "models": ["*"]}),
-    "manage_subscriptions": manages("/manage/subscriptions", {"product": "unlimited"}),
+    "manage_tenant": [
+        Ask(200, "GET", "/manage/tenants/house", None, "admin"),
+        Ask(200, "PATCH", "/manage/tenants/house", {"name": "House"}, "admin"),
+        Ask(409, "PATCH", "/manage/tenants/default", {"name": "House"}, "admin"),
+        Ask(204, "DELETE", "/manage/tenants/house", None, "admin"),
+        Ask(404, "GET", "/manage/tenants/house", None, "admin"),
+        Ask(403, "DELETE", "/manage/tenants/default"),
+    ],
+    "manage_product": [
+        Ask(200, "GET", "/manage/products/house", None, "admin"),
+        Ask(200, "PATCH", "/manage/products/house", {"requires_approval": True}, "admin"),
+        Ask(400, "PATCH", "/manage/products/house", {"models": None}, "admin"),
+        Ask(409, "DELETE", "/manage/products/unlimited", None, "admin"),
+        Ask(201, "POST", "/manage/products", {"id": "gone", "models": ["*"]}, "admin"),
+        Ask(204, "DELETE", "/manage/products/gone", None, "admin"),
+        Ask(404, "DELETE", "/manage/products/gone", None, "admin"),
+    ],
+    "manage_subscriptions": manages("/manage/subscriptions", {"product": "house"}),
+    "manage_subscription": [
+        *subscribes(Ask(200, "GET", MADE, None, "admin"), Ask(200, "PATCH", MADE, {"name": "house"}, "admin")),
+        Ask(400, "PATCH", MADE, {"roles": []}, "admin"),
+        Ask(404, "GET", "/manage/subscriptions/sub_nobody", None, "admin"),
+        Ask(403, "GET", MADE),
+    ],
+    "manage_subscription_approve": becomes("approve"),
+    "manage_subscription_reject": becomes("reject"),
+    "manage_subscription_suspend": becomes("approve", "suspend"),
+    "manage_subscription_resume": becomes("approve", "suspend", "resume"),
+    "manage_subscription_cancel": becomes("cancel"),
+    "manage_key_regenerate": subscribes(
+        Ask(200, "POST", f"{MADE}/keys/primary/regenerate", None, "admin"),
+        Ask(200, "POST", f"{MADE}/keys/primary/regenerate", {"overlap_s": 60}, "admin"),
+        Ask(400, "POST", f"{MADE}/keys/primary/regenerate", {"overlap_s": -1}, "admin"),
+        Ask(404, "POST", f"{MADE}/keys/third/regenerate", None, "admin"),
+    ),
+    "manage_key_revoke": subscribes(
+        Ask(200, "POST", f"{MADE}/keys/secondary/revoke", None, "admin"), Ask(404, "POST", f"{MADE}/keys/third/revoke", None, "admin")
+    ),
+    "manage_audit": [
+        Ask(200, "GET", "/manage/audit?action=key.revoke&limit=2", None, "admin"),
+        Ask(400, "GET", "/manage/audit?from=x", None, "admin"),
+        Ask(403, "GET", "/manage/audit"),
+    ],
     "manage_models": [Ask(200, "GET", "/manage/models?limit=2", None, "admin"), Ask(403, "GET", "/manage/models")],
     "manage_model": [
         Ask(200, "GET", "/manage/models/gpt-4o-mini", None, "admin"),
@@ -234,7 +293,7 @@ ASKS = {
 
 
 def send_all(gateway: Any) -> Iterator[tuple[str, Ask, int, str]]:
-    """Send everything in order; `{last}` in a path is the request id of the one before, `{made}` the last stored response's id."""
+    """Send everything in order; `{last}` in a path is the request id of the one before, `{made}` the id of what was stored last."""
     last = made = ""
     for name, asks in ASKS.items():
         for ask in asks:
@@ -245,8 +304,8 @@ def send_all(gateway: Any) -> Iterator[tuple[str, Ask, int, str]]:
 
 
 def made_by(body: bytes) -> str:
-    """Return the id of the response that an answer is; empty where it is something else."""
-    found: Any = json.loads(body) if body.startswith(b'{"id":"resp_') else {}
+    """Return the id of the response or the subscription that an answer is; empty where it is something else."""
+    found: Any = json.loads(body) if body.startswith((b'{"id":"resp_', b'{"id":"sub_')) else {}
     return str(found.get("id", ""))
 
 
