@@ -42,9 +42,13 @@ def connect(location: str, credential: AsyncTokenCredential | None = None) -> "S
     """Make the adapter for a connection string, or for a namespace's host name and a credential.
 
     Raises:
-        ValueError: The location is none.
+        Unavailable: The location is none; its text is not repeated, since it may hold a key.
     """
-    return ServiceBusQueue(location, credential)
+    try:
+        return ServiceBusQueue(location, credential)
+    except ValueError as exc:
+        message = "GATEWAY_SERVICEBUS is no connection string of a Service Bus namespace; its operator must correct it"
+        raise Unavailable(message, code="misconfigured") from exc
 
 
 class ServiceBusQueue:

@@ -13,11 +13,14 @@ from azure.servicebus import exceptions
 
 from devhost.servicebus.broker import Broker
 from devhost.servicebus.terms import Options
+from gateway import container
 from gateway.adapters import queue as azure
 from gateway.adapters.late_queue import LateQueue
 from gateway.errors import NotFound, RequestError, Unavailable
+from gateway.settings import load_settings
 from tests.fakes.queue import FakeQueue, Sent
 
+SETTINGS = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "GATEWAY_KEY_PEPPER": "x" * 16}
 QUEUES = {"jobs": Options(duplicate_window_s=600), "other": Options()}
 
 
@@ -187,9 +190,19 @@ async def test_what_the_sdk_raises_is_said_in_our_words(broker, monkeypatch, for
     await queue.close()
 
 
-def test_a_location_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="Connection String"):
-        azure.connect("Endpoint=nonsense")
+def test_a_location_that_is_none_is_refused_without_its_text():
+    with pytest.raises(Unavailable, match="GATEWAY_SERVICEBUS") as caught:
+        azure.connect("Endpoint=nonsense;SharedAccessKey=5ecret")
+    assert "5ecret" not in caught.value.message
+
+
+async def test_the_container_opens_what_the_settings_name(broker):
+    settings = load_settings(SETTINGS | {"GATEWAY_SERVICEBUS": broker.connection_string})
+    queue = container._queue(settings, None)
+    await queue.send("jobs", b"{}", message_id="m")
+    await queue.close()
+    assert len(broker.queue("jobs")) == 1
+    assert container._queue(load_settings(SETTINGS), None) is None
 
 
 async def test_a_late_queue_is_opened_once_by_its_first_message():

@@ -132,6 +132,31 @@ def test_lists_are_read_without_their_blanks() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "beside"),
     [
+        ("GATEWAY_SERVICEBUS", "name.servicebus.windows.net", {}),
+        ("GATEWAY_SERVICEBUS", "Endpoint=sb://a;SharedAccessKey=k", {"GATEWAY_SERVICEBUS__fullyQualifiedNamespace": "a.example"}),
+        ("GATEWAY_SERVICEBUS__fullyQualifiedNamespace", "https://name.servicebus.windows.net/", {}),
+        ("GATEWAY_ALERTS_QUEUE", "alerts", {}),
+    ],
+)
+def test_queues_that_could_not_be_found_are_a_fault_that_is_named(name: str, value: str, beside: dict[str, str]) -> None:
+    (fault,) = faults_of(**beside | {name: value})
+    assert name in fault
+    assert "SharedAccessKey" not in fault
+
+
+def test_queues_are_where_a_connection_string_or_a_namespace_says() -> None:
+    string = "Endpoint=sb://a.servicebus.windows.net/;SharedAccessKeyName=k;SharedAccessKey=s"
+    assert load_settings(GOOD).servicebus == ""
+    assert load_settings(GOOD | {"GATEWAY_SERVICEBUS": string}).servicebus == string
+    assert (
+        load_settings(GOOD | {"GATEWAY_SERVICEBUS__fullyQualifiedNamespace": "a.servicebus.windows.net"}).servicebus
+        == "a.servicebus.windows.net"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "beside"),
+    [
         ("GATEWAY_ENTRA_TENANT_ID", "common", {"GATEWAY_ENTRA_AUDIENCE": "x"}),
         ("GATEWAY_ENTRA_TENANT_ID", "contoso.onmicrosoft.com", {"GATEWAY_ENTRA_AUDIENCE": "x"}),
         ("GATEWAY_ENTRA_AUDIENCE", "", {"GATEWAY_ENTRA_TENANT_ID": TID}),
