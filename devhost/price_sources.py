@@ -171,7 +171,7 @@ def _tiers(entry: Mapping[str, Any], base: Row, suffix: str) -> list[Row]:
 
 
 def _ranged(tiers: Any) -> Row | str:
-    """Read prices that are given by ranges of the prompt's length; some tell its length in thousands of 1,024."""
+    """Read prices that are given by ranges of the prompt's length."""
     rows = []
     for tier in sorted(tiers, key=lambda tier: tier.get("range", [0])[0]):
         row = _prices(tier, "")

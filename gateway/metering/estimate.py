@@ -16,6 +16,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from gateway.domain.call import Operation
+from gateway.domain.capabilities import may_serve
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import PoolMember, Price
 from gateway.domain.policy import Rule
@@ -93,27 +95,36 @@ def worst_cost_micro_usd(
 
 
 def offers(
-    catalog: Catalog, allowed: Allowed, model: Model, tenant: str, input_tokens: int, output_tokens: int, utc: datetime.datetime,
-    *, needs: frozenset[str] = frozenset(),
-) -> tuple[Offer, ...]:  # fmt: skip
+    catalog: Catalog,
+    allowed: Allowed,
+    model: Model,
+    tenant: str,
+    input_tokens: int,
+    output_tokens: int,
+    utc: datetime.datetime,
+    *,
+    operation: Operation,
+    needs: frozenset[str] = frozenset(),
+) -> tuple[Offer, ...]:
     """Return the models that can do the same for less, the cheapest first, at most MOST_OFFERS.
 
     Args:
         catalog: As it stands now.
         allowed: Which of its models the caller may ask for.
-        model: The one that was asked for; what it says it can do beyond `needs` is not asked of the others.
+        model: The one that was asked for. One that says nothing of what it can do is replaced only by others that say nothing.
         tenant: Who pays.
         input_tokens: At most so many in the prompt.
         output_tokens: At most so many in all choices together.
         utc: Prices are those of its day.
-        needs: What the call needs, operation included where that is a capability of the model that was asked for.
+        operation: What is asked for.
+        needs: What else the call needs.
     """
     own = worst_cost_micro_usd(catalog, model, tenant, input_tokens, output_tokens, utc)
     found = []
     for other in catalog.models:
         if other.id == model.id or other.hidden or other.lifecycle.is_over(utc) or not allowed(other):
             continue
-        if not needs <= frozenset(other.capabilities):
+        if not _can(other, model, operation, needs):
             continue
         if other.context_window is not None and other.context_window < input_tokens + output_tokens:
             continue
@@ -121,6 +132,12 @@ def offers(
         if cost is not None and (own is None or cost < own):
             found.append(Offer(other.id, cost))
     return tuple(sorted(found, key=lambda offer: (offer.cost_micro_usd, offer.model))[:MOST_OFFERS])
+
+
+def _can(other: Model, model: Model, operation: Operation, needs: frozenset[str]) -> bool:
+    if not other.capabilities:
+        return not model.capabilities
+    return may_serve(operation, other.capabilities) and needs <= frozenset(other.capabilities)
 
 
 def bound_of(catalog: Catalog, model: Model, tenant: str, utc: datetime.datetime) -> Bound | None:
