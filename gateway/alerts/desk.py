@@ -21,6 +21,7 @@ from gateway.errors import GatewayError, RequestError
 log = logging.getLogger(__name__)
 
 MAX_ANNOUNCED = 10_000  # what is beyond it the next sweep finds
+CLOSE_S = 5.0
 MAX_QUERIES = 20  # of the store for one page, however few alerts fit the filters
 
 
@@ -39,6 +40,7 @@ class Desk:
         self._delivery = delivery
         self._announced: collections.deque[tuple[str, str]] = collections.deque(maxlen=MAX_ANNOUNCED)
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
 
     def announced(self, partition: str, row: str) -> None:
         """Take an announcement that this worker has written; returns at once and never fails."""
@@ -77,16 +79,20 @@ class Desk:
         return await self._outbox.show(name) or again
 
     async def close(self) -> None:
-        """Hand over what was announced; what the store does not take now a sweep finds."""
+        """Hand over what was announced, and tell nobody any more: another process, or the next one, does."""
+        self._closing = True
         if self._task is not None:
-            await asyncio.wait({self._task})
+            _, waiting = await asyncio.wait({self._task}, timeout=CLOSE_S)
+            for task in waiting:  # what it has claimed is told again after a while
+                task.cancel()
+                await asyncio.wait({task})
 
     async def _hand_over(self) -> None:
         while self._announced:
             partition, row = self._announced.popleft()
             try:
                 await self._thresholds.hand_over(partition, row)
-                if not self._announced:
+                if not self._announced and not self._closing:
                     await self._delivery.run()
             except GatewayError as exc:
                 log.warning("the announcement %s of %s waits for the next sweep: %s", row, partition, exc)
