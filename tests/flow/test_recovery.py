@@ -20,7 +20,7 @@ from gateway.routing.budget import CAPACITY, EARNED
 from gateway.routing.strategies import STRATEGIES
 from tests.builders import make_deployment, make_price
 from tests.fakes.upstream import FOREVER, Reply, deployment_of
-from tests.flow.street import CHAT, PRODUCTS, STREAM, Street, completion, failure, read, streamed
+from tests.flow.street import CHAT, PRODUCTS, STREAM, Street, completion, failure, read, streamed, until
 
 PAUSE_S = 0.05
 GOOD = Reply(steps=completion().steps, wait_s=0.1)
@@ -189,8 +189,7 @@ async def test_a_probe_whose_client_leaves_gives_its_place_to_the_next_one() -> 
     pool.replies = {"a": lambda: Reply(wait_s=FOREVER)}
     pool.street.upstream.requests.clear()
     probing = asyncio.ensure_future(pool.street.call())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await until(lambda: pool.street.upstream.deployments)
     assert pool.street.upstream.deployments == ["a"]
     probing.cancel()
     with pytest.raises(asyncio.CancelledError):
