@@ -20,6 +20,7 @@ from devhost.environment import apply_settings, data_folder, write_private
 from devhost.functions import AppError
 from devhost.host import ROOT, build
 from devhost.keys import demo_keys, example_model, until_ready
+from devhost.queues import service_bus
 from devhost.server import DRAIN_S, MAX_PORT, Server, bind, url_of
 
 
@@ -31,6 +32,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder for all state; without it a temporary one, removed at the end")
     parser.add_argument("--catalog", help="the catalogue: a path or an https URL (default: GATEWAY_CATALOG, or catalog.yaml)")
     parser.add_argument("--no-simulator", action="store_true", help="do not start the simulated backends")
+    parser.add_argument("--service-bus", action="store_true", help="run queues, too: an emulated Service Bus")
     parser.add_argument("--worker", action="store_true", help="run the app through Microsoft's worker library")
     parser.add_argument("--app", type=Path, default=ROOT, help="folder of the Function App (default: this one)")
     parser.add_argument("--ready-file", type=Path, help="write url and keys there, as JSON, once it serves")
@@ -61,7 +63,7 @@ async def serve(options: argparse.Namespace, sock: socket.socket, data: Path) ->
     """
     url = url_of(sock)
     admin_key_given = bool(os.environ.get("GATEWAY_ADMIN_KEY"))
-    async with simulator(wanted=not options.no_simulator) as simulator_url:
+    async with simulator(wanted=not options.no_simulator) as simulator_url, service_bus(wanted=options.service_bus, data=data) as bus:
         apply_settings(data, options.catalog, simulator_url)
         mode = "worker" if options.worker else "direct"
         host = await build(mode, options.app.resolve())
@@ -79,8 +81,10 @@ async def serve(options: argparse.Namespace, sock: socket.socket, data: Path) ->
             kept = options.data is not None
             banner = console.Banner(url, mode, admin_key, admin_key_given, keys, simulator_url, data, kept, model)
             if options.ready_file is not None:
-                write_ready(options.ready_file, banner)
+                write_ready(options.ready_file, banner, bus)
             console.greet(banner)
+            if bus is not None:
+                console.say(f"queues: {bus}")
             await asyncio.wait({running})
         except (AppError, aiohttp.ClientError):
             if not server.should_exit:  # otherwise it was told to stop while it introduced itself
@@ -91,7 +95,7 @@ async def serve(options: argparse.Namespace, sock: socket.socket, data: Path) ->
     console.say("stopped")
 
 
-def write_ready(path: Path, banner: console.Banner) -> None:
+def write_ready(path: Path, banner: console.Banner, service_bus_location: str | None) -> None:
     """Tell a program what the greeting tells a person."""
     facts = {
         "url": banner.url,
@@ -99,6 +103,7 @@ def write_ready(path: Path, banner: console.Banner) -> None:
         "admin_key": banner.admin_key,
         "demo_keys": banner.demo_keys,
         "simulator_url": banner.simulator_url,
+        "service_bus": service_bus_location,
         "data": str(banner.data),
     }
     write_private(path, json.dumps(facts) + "\n")
