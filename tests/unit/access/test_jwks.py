@@ -106,6 +106,17 @@ async def test_known_keys_outlive_an_outage_of_a_day_and_no_longer() -> None:
     assert await issuer.has(KID)
 
 
+async def test_an_endpoint_that_is_down_is_asked_once_a_minute_however_many_callers_there_are() -> None:
+    issuer = Issuer()
+    await issuer.has(KID)
+    issuer.endpoint.down = True
+    issuer.clock.advance(FRESH_S + 1)
+    for _ in range(600):
+        assert await issuer.has(KID)
+        issuer.clock.advance(1)
+    assert issuer.endpoint.asked == 1 + 10
+
+
 async def test_an_unknown_key_that_nobody_can_ask_about_is_503() -> None:
     issuer = Issuer()
     await issuer.has(KID)

@@ -22,6 +22,11 @@ def test_all_labels_are_read() -> None:
     assert read_labels(headers) == Labels("anna", "s 1", {"team": "a"}, "low")
 
 
+def test_the_user_whom_a_token_proves_wins_over_the_one_that_is_said() -> None:
+    assert read_labels({"x-gateway-user": "anna", "x-gateway-session": "s"}, "proved") == Labels("proved", "s")
+    assert read_labels({}, "proved") == Labels("proved")
+
+
 TAGS = [
     ("", {}),
     ("a=1", {"a": "1"}),
