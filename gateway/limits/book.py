@@ -15,6 +15,7 @@ from gateway.domain.tables import Entity, EntityChanged, EntityExists
 from gateway.errors import StoreUnavailable
 from gateway.limits.exchange import LEASE_S, Outcome, Report, Rows, exchange
 from gateway.limits.purses import IDLE_S, Purse, purse_of
+from gateway.limits.reading import Reader
 from gateway.limits.rows import COUNTER, LEASE, LIMITS, held_of, integer
 from gateway.limits.scopes import Scope
 from gateway.limits.windows import SLIDING, end_of, window_of
@@ -29,7 +30,6 @@ ATTEMPTS = 40
 BACKOFF_S = 0.004  # times 1, 2, 4 … up to 32, times 0.5 to 1.5
 WAIT_S = 5.0  # so long a call waits for the store before it is taken to be down
 DOWN_S = 1.0  # so long nobody asks a store that was down
-CROWDED = 60  # rows of a scope beyond which each counter is read by itself
 
 type _Told = dict[Purse, Report]
 
@@ -76,7 +76,7 @@ class Book:
         self._seq = 0
         self._pending: dict[int, _Told] = {}
         self._removing = 0  # the attempt that removes the lease
-        self._crowded = False
+        self._reader = Reader(tables, scope.partition, LEASE + worker)
         self._round: _Round | None = None
         self._active: asyncio.Task[None] | None = None
 
@@ -107,6 +107,8 @@ class Book:
             self._old.remove(again)
             again.limit_to(ceiling)
         self.purses[ceiling.name] = purse = again or purse_of(row, ceiling, self.scope.kind, ends_s)
+        if self.down:
+            purse.credit = None
         return purse
 
     @property
@@ -135,6 +137,13 @@ class Book:
             return True
         over = any(purse.left > 0 for purse in self._old)
         return over or any(purse.left > 0 and now_s - purse.last_s >= IDLE_S for purse in purses)
+
+    def credit(self, purse: Purse, lacks: int) -> int:
+        """Return what may still be taken of a ceiling in this outage: a share of it at first, or what the first call lacks."""
+        if purse.credit is None:
+            share = purse.ceiling.amount * self._outage_percent // 100
+            purse.credit = min(max(share, lacks), purse.ceiling.amount) if self._outage_percent else 0
+        return purse.credit
 
     async def obtain(self, need: Need) -> None:
         """Wait for an exchange that knows of this need: afterwards it is held, or `free` says how little there is.
@@ -182,7 +191,7 @@ class Book:
         for attempt in range(ATTEMPTS):
             now_s, utc = self._clock.now_s(), self._clock.utc()
             try:
-                rows = await self._read()
+                rows = await self._reader.read({purse.row for purse in self.all})
                 self._resolve(rows.leases.get(LEASE + self._worker))
                 told, outcome = self._decide(rows, needs, now_s, utc, final=final)
                 if outcome.writes:
@@ -195,46 +204,11 @@ class Book:
                 await self._clock.sleep(BACKOFF_S * 2 ** min(attempt, 5) * (0.5 + self._rng.random()))
             except StoreUnavailable as exc:
                 # After a write nobody knows whether it was done: the next read tells.
-                if self._seq not in self._pending or attempt == ATTEMPTS - 1 or not await self._answers():
+                if self._seq not in self._pending or attempt == ATTEMPTS - 1 or not await self._reader.answers():
                     self._went_down(exc)
                     return
             else:
                 return
-
-    async def _answers(self) -> bool:
-        """Tell whether the store can be asked what became of the last write."""
-        try:
-            await self._tables.get(LIMITS, self.scope.partition, LEASE + self._worker)
-        except StoreUnavailable:
-            return False
-        return True
-
-    async def _read(self) -> Rows:
-        """Read the scope: in one query, or where history has made that long, row by row."""
-        partition = self.scope.partition
-        asked = {purse.row for purse in self.all}
-        if not self._crowded:
-            entities = await self._query(COUNTER)
-            self._crowded = len(entities) > CROWDED
-        else:
-            found = await asyncio.gather(*(self._tables.get(LIMITS, partition, row) for row in sorted(asked)))
-            entities = [entity for entity in found if entity is not None] + await self._query(LEASE)
-        return Rows(
-            {entity.row: entity for entity in entities if entity.row in asked},
-            {entity.row: entity for entity in entities if entity.row.startswith(LEASE)},
-        )
-
-    async def _query(self, row_from: str) -> list[Entity]:
-        entities: list[Entity] = []
-        continuation: str | None = None
-        while True:
-            page = await self._tables.query(
-                LIMITS, partition=self.scope.partition, row_from=row_from, row_below="m", continuation=continuation
-            )
-            entities += page.entities
-            continuation = page.continuation
-            if continuation is None:
-                return entities
 
     def _resolve(self, lease: Entity | None) -> None:
         """See which attempt was done, if one is in doubt, and what this worker holds in truth."""
@@ -281,12 +255,12 @@ class Book:
             log.info("the limits of %s are checked with other workers again", self.scope.kind)
 
     def _went_down(self, exc: StoreUnavailable) -> None:
-        """Note an outage: every ceiling gets its allowance once."""
+        """Note an outage: every ceiling gets an allowance, once."""
         self.down_until_s = self._clock.now_s() + DOWN_S
         if not self.down:
             self.down = True
             for purse in self.purses.values():
-                purse.credit = purse.ceiling.amount * self._outage_percent // 100
+                purse.credit = None
             log.warning("the limits of %s are kept by this worker alone until the store answers: %s", self.scope.kind, exc)
 
 

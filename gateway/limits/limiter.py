@@ -145,7 +145,8 @@ class Limiter:
             purse.settle(reservation.second, reservation.amounts[purse.index], amounts[purse.index], now)
             if isinstance(purse, CallsPurse) and purse.many and not book.busy:
                 self._refresh(book)  # others wait for places
-        self._wake()
+        if self._timer is None:
+            self._wake()
 
     async def tick(self) -> None:
         """Give back what lies idle, renew what is held, tell what was spent. Runs once a second while anything is held."""
@@ -167,7 +168,10 @@ class Limiter:
             self._timer = None
         books = list(self._books.values())
         for start in range(0, len(books), AT_ONCE):
-            await asyncio.gather(*(book.surrender() for book in books[start : start + AT_ONCE]))
+            left = await asyncio.gather(*(book.surrender() for book in books[start : start + AT_ONCE]), return_exceptions=True)
+            for fault in left:
+                if isinstance(fault, Exception):
+                    log.error("slices could not be given back", exc_info=fault)
 
     def _plan(self, scopes: tuple[Scope, ...], utc: datetime.datetime) -> _Plan:
         plan = self._plans.get(id(scopes))
@@ -198,7 +202,7 @@ class Limiter:
                 continue
             asked = amounts[purse.index]
             lacks = asked - (purse.left if now_s < book.good_until_s else min(purse.left, 0))
-            if book.down and (lacks <= purse.credit or not purse.enforced):
+            if book.down and (lacks <= book.credit(purse, lacks) or not purse.enforced):
                 if now_s >= book.down_until_s:
                     self._refresh(book)
             elif book.down and now_s < book.down_until_s:
@@ -219,7 +223,7 @@ class Limiter:
         second = int(utc_s)
         for book, purse in plan.entries:
             amount = amounts[purse.index]
-            if book.down:
+            if book.down and purse.credit is not None:
                 purse.credit -= max(amount - max(purse.left, 0), 0) if now_s < book.good_until_s else amount
             purse.take(amount, second, now_s)
             if purse.left * 2 < purse.target or purse.left < 0:

@@ -48,7 +48,7 @@ class Purse:
         self.dry_until_s = float("-inf")  # until then `free` is taken for the truth
         self.slots: tuple[tuple[int, int], ...] = ()
         self.oldest: int | None = None
-        self.credit = 0  # what may be taken while the store is down
+        self.credit: int | None = 0  # what may be taken while the store is down; None: not asked for yet
         self.rate = 0.0
         self.volume = self.largest = self.target = 0
         self.since_s = self.last_s = float("-inf")
