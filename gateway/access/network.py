@@ -77,7 +77,7 @@ def _compiled(blocks: tuple[str, ...]) -> _Blocks:
     for block in blocks:
         network = ipaddress.ip_network(block)
         start, length, version = network.network_address, network.prefixlen, network.version
-        if isinstance(start, ipaddress.IPv6Address) and start.ipv4_mapped is not None and length >= _MAPPED_BITS:
+        if isinstance(start, ipaddress.IPv6Address) and start.ipv4_mapped is not None:  # then its prefix is as long as theirs
             start, length, version = start.ipv4_mapped, length - _MAPPED_BITS, 4
         found.setdefault((version, length), set()).add(int(start) >> (start.max_prefixlen - length))
     return {kind: frozenset(starts) for kind, starts in found.items()}
