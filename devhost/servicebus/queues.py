@@ -155,8 +155,8 @@ class Queue:
         """Hand out what is ready to consumers that have credit, in turn."""
         while self._ready and (consumer := self._next_consumer()) is not None:
             message = self._messages.get(heapq.heappop(self._ready))
-            if message is None or message.state is not State.READY:
-                continue  # it was settled otherwise while it stood in line
+            if message is None:
+                continue  # it expired while it stood in line
             if 0 < message.expires_ms <= self._now_ms():
                 self._expire(message)
             else:
