@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.access import keys
 from gateway.access.authenticate import Authenticator
@@ -313,3 +315,23 @@ async def test_where_the_front_is_required_no_key_goes_round_it() -> None:
     assert await code_of(door.calls()) == "not_through_front_door"
     assert await code_of(door.manages(ADMIN_KEY)) == "not_through_front_door"
     assert await door.calls(x_azure_fdid=FRONT_ID) == door.principal
+
+
+WORDS = st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=60)
+NAMES = ("authorization", "api-key", "x-api-key", "ocp-apim-subscription-key", "x-azure-fdid", "x-azure-socketip", "x-forwarded-for")
+SENT = st.dictionaries(
+    st.sampled_from(NAMES),
+    st.one_of(
+        WORDS, WORDS.map("Bearer {}".format), st.lists(WORDS, min_size=3, max_size=3).map(lambda parts: "Bearer eyJ" + ".".join(parts))
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SENT)
+async def test_whatever_is_sent_in_place_of_a_credential_is_401(headers: dict[str, str]) -> None:
+    door = Door(front=Front(FRONT_ID))
+    for ask in (door.authenticator.authenticate, door.authenticator.authenticate_administrator):
+        with pytest.raises(AuthenticationError):
+            await ask(make_inbound(headers=headers))
+    assert door.asked == []
