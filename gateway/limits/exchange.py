@@ -154,7 +154,7 @@ def exchange(
         counter.out += granted
         outs[ask.row] = kept + granted
         new_held[ask.row] = (spent + calendar, kept + granted)
-        refused = ask.possible and ask.need > 0 and granted == 0 and not final and ask.ceiling.mode is Mode.ENFORCE
+        refused = ask.possible and ask.running and ask.need > 0 and granted == 0 and not final and ask.ceiling.mode is Mode.ENFORCE
         writes += _announce(counter, ask, scope, utc, refused=refused)
     for ask in asks:
         writes += _write_counter(rows.counters.get(ask.row), ask, counters[ask.row])
