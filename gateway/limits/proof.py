@@ -13,12 +13,12 @@ import msgspec
 from gateway.domain.tables import Entity
 from gateway.errors import NotFound
 from gateway.limits.ledger import LATEST, Charge, Counter, read_charges, read_counter
+from gateway.limits.rows import COUNTER, LEASE, LIMITS, decoded, integer
 from gateway.limits.scopes import partitions_of, tenant_of_partition
-from gateway.limits.stored import LIMITS, Lease, read_lease, read_rows, whole
+from gateway.limits.stored import Lease, read_lease, read_rows
 from gateway.limits.windows import end_of, window_of
 from gateway.ports import Clock, Tables
 
-_SLOTS = msgspec.json.Decoder(list[tuple[int, int]])
 MINUTE_S = 60
 ROWS_AT_ONCE = 200
 # Less, and more, than any character in the name of a scope.
@@ -84,13 +84,13 @@ class Prover:
                 f"nothing is counted for the scope {partition[:200]!r}; GET /manage/limits lists the scopes", code="unknown_scope"
             )
         proofs = await self._compare(partition, rows, at or now)
-        leases = [read_lease(entity) for row, entity in rows.items() if row.startswith("l|")]
+        leases = [read_lease(entity) for row, entity in rows.items() if row.startswith(LEASE)]
         return {
             "object": "limits.scope",
             "scope": partition,
             "drift": any(proof.drift for proof in proofs),
             "counters": [_shown(proof) for proof in proofs],
-            "rates": [_rate(entity, now) for row, entity in rows.items() if row.startswith("c|") and not read_counter(row).calendar],
+            "rates": [_rate(entity, now) for row, entity in rows.items() if row.startswith(COUNTER) and not read_counter(row).calendar],
             "holders": [_holder(lease, now) for lease in leases],
         }
 
@@ -117,9 +117,9 @@ class Prover:
         return found[:limit], found[limit - 1] if len(found) > limit else None
 
     async def _compare(self, partition: str, rows: Mapping[str, Entity], at: datetime.datetime) -> list[Proof]:
-        counters = [counter for row in rows if row.startswith("c|") and (counter := read_counter(row)).calendar]
+        counters = [counter for row in rows if row.startswith(COUNTER) and (counter := read_counter(row)).calendar]
         counters = [counter for counter in counters if window_of(counter.window, at) == counter.window_id]
-        leases = {lease.worker: lease for row, entity in rows.items() if row.startswith("l|") for lease in [read_lease(entity)]}
+        leases = {lease.worker: lease for row, entity in rows.items() if row.startswith(LEASE) for lease in [read_lease(entity)]}
         total = {counter.row: 0 for counter in counters}
         of_leases = dict(total)  # of total, what was charged under a lease that is still there
 
@@ -140,9 +140,9 @@ class Prover:
 
 
 def _proof(counter: Counter, entity: Entity, leases: Iterable[Lease], ledger: int, of_leases: int) -> Proof:
-    spent = whole(entity, "spent")
+    spent = integer(entity.values, "spent")
     under_way = sum(lease.held[counter.row][0] for lease in leases if counter.row in lease.held) - of_leases
-    return Proof(counter, spent, whole(entity, "out"), ledger, under_way, spent - ledger - under_way)
+    return Proof(counter, spent, integer(entity.values, "out"), ledger, under_way, spent - ledger - under_way)
 
 
 def _shown(proof: Proof) -> dict[str, Any]:
@@ -152,13 +152,13 @@ def _shown(proof: Proof) -> dict[str, Any]:
 
 
 def _rate(entity: Entity, now: datetime.datetime) -> dict[str, Any]:
-    slots = _SLOTS.decode(str(entity.values.get("slots", "[]")))
+    slots = decoded(entity.values, "slots", [])
     spent = sum(amount for second, amount in slots if second > now.timestamp() - MINUTE_S)
-    return {"limit": read_counter(entity.row).name, "spent": spent, "out": whole(entity, "out")}
+    return {"limit": read_counter(entity.row).name, "spent": spent, "out": integer(entity.values, "out")}
 
 
 def _holder(lease: Lease, now: datetime.datetime) -> dict[str, Any]:
-    held = {row.removeprefix("c|"): {"spent": spent, "out": out} for row, (spent, out) in lease.held.items()}
+    held = {row.removeprefix(COUNTER): {"spent": spent, "out": out} for row, (spent, out) in lease.held.items()}
     return {"worker": lease.worker, "expires_at": lease.expires.isoformat(), "alive": lease.expires > now, "held": held}
 
 

@@ -17,8 +17,9 @@ import msgspec
 
 from gateway.domain.tables import MAX_TRANSACTION_WRITES, Action, Entity, EntityChanged, Write
 from gateway.limits.ledger import Charge, Counter, read_charges, read_counter
+from gateway.limits.rows import ANNOUNCEMENT, COUNTER, LEASE, LIMITS, decoded, integer
 from gateway.limits.scopes import partitions_of, tenant_of_partition
-from gateway.limits.stored import LIMITS, Lease, read_lease, read_rows, whole
+from gateway.limits.stored import Lease, read_lease, read_rows
 from gateway.limits.windows import end_of
 from gateway.ports import Clock, Tables
 
@@ -28,8 +29,6 @@ SLIDING_S = 61
 ATTEMPTS = 8
 PAGE = 1000
 SCANNED_AT_ONCE = 20_000
-
-_SLOTS = msgspec.json.Decoder(list[tuple[int, int]])
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -118,7 +117,7 @@ class Reconciler:
             for entity in page.entities:
                 if self._prunable(entity):
                     stale.add(entity.partition)
-                elif entity.row.startswith("l|") and self._is_dead(lease := read_lease(entity)):
+                elif entity.row.startswith(LEASE) and self._is_dead(lease := read_lease(entity)):
                     dead.append((entity.partition, lease))
             if page.continuation is None:
                 break
@@ -147,7 +146,7 @@ class Reconciler:
         """Make the dead holder's shares what the ledger proves, and delete its lease; None where it is not dead any more, or gone."""
         for _ in range(ATTEMPTS):
             rows = await read_rows(self._tables, partition)
-            found = rows.get(f"l|{lease.worker}")
+            found = rows.get(f"{LEASE}{lease.worker}")
             if found is None or found.etag != lease.etag:
                 return None
             writes = [Write(Action.DELETE, found.row, etag=found.etag)]
@@ -157,9 +156,9 @@ class Reconciler:
                     continue
                 change = proved[row] - spent if row in proved else 0
                 if out or change:
-                    values = {**counter.values, "out": whole(counter, "out") - out}
+                    values = {**counter.values, "out": integer(counter.values, "out") - out}
                     if row in proved:
-                        values["spent"] = whole(counter, "spent") + change
+                        values["spent"] = integer(counter.values, "spent") + change
                         given_back[row] = out - change
                     writes.append(Write(Action.REPLACE, row, values, counter.etag))
             try:
@@ -172,8 +171,8 @@ class Reconciler:
     async def _prune(self, partition: str) -> int:
         entities = (await read_rows(self._tables, partition)).values()
         writes = [Write(Action.DELETE, entity.row, etag=entity.etag) for entity in entities if self._prunable(entity)]
-        if any(entity.row.startswith("l|") for entity in entities):  # its holder would make its rates anew at once
-            writes = [write for write in writes if not write.row.startswith("c|") or read_counter(write.row).calendar]
+        if any(entity.row.startswith(LEASE) for entity in entities):  # its holder would make its rates anew at once
+            writes = [write for write in writes if not write.row.startswith(COUNTER) or read_counter(write.row).calendar]
         writes = writes[:MAX_TRANSACTION_WRITES]
         if not writes:
             return 0
@@ -185,19 +184,19 @@ class Reconciler:
 
     def _prunable(self, entity: Entity) -> bool:
         now = self._clock.utc()
-        if entity.row.startswith("a|"):
+        if entity.row.startswith(ANNOUNCEMENT):
             at = entity.values.get("at")
             return isinstance(at, datetime.datetime) and at + KEEP < now
-        if not entity.row.startswith("c|") or whole(entity, "out"):
+        if not entity.row.startswith(COUNTER) or integer(entity.values, "out"):
             return False
         counter = read_counter(entity.row)
         if counter.calendar:
             return end_of(counter.window, counter.start) + KEEP < now
-        slots = _SLOTS.decode(str(entity.values.get("slots", "[]")))
+        slots = decoded(entity.values, "slots", [])
         return all(second + SLIDING_S < now.timestamp() for second, _ in slots)
 
     def _dead(self, rows: Mapping[str, Entity]) -> list[Lease]:
-        leases = [read_lease(entity) for row, entity in rows.items() if row.startswith("l|")]
+        leases = [read_lease(entity) for row, entity in rows.items() if row.startswith(LEASE)]
         return [lease for lease in leases if self._is_dead(lease)]
 
     def _is_dead(self, lease: Lease) -> bool:

@@ -1,4 +1,4 @@
-"""The rows of one scope as they stand in the table `limits`, read for whoever did not write them. See `limiter.py` for the rows."""
+"""The rows of one scope as they stand in the table `limits`, read whole by whoever did not write them."""
 
 import datetime
 from collections.abc import Mapping
@@ -7,12 +7,8 @@ import msgspec
 
 from gateway.domain.tables import Entity
 from gateway.limits.ledger import Counter, read_counter
+from gateway.limits.rows import LEASE, LIMITS, held_of, moment
 from gateway.ports import Tables
-
-LIMITS = "limits"
-
-_NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
-_HELD = msgspec.json.Decoder(dict[str, tuple[int, int]])
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -33,6 +29,12 @@ class Lease(msgspec.Struct, frozen=True):
         return [counter for row in self.held if (counter := read_counter(row)).calendar]
 
 
+def read_lease(entity: Entity) -> Lease:
+    """Read a lease's row."""
+    worker = entity.row.removeprefix(LEASE)
+    return Lease(worker, entity.etag, moment(entity, "since"), moment(entity, "expires"), held_of(entity))
+
+
 async def read_rows(tables: Tables, partition: str) -> dict[str, Entity]:
     """Return all rows of a scope by their keys; StoreUnavailable where the store does not answer."""
     rows: dict[str, Entity] = {}
@@ -43,18 +45,3 @@ async def read_rows(tables: Tables, partition: str) -> dict[str, Entity]:
         continuation = page.continuation
         if continuation is None:
             return rows
-
-
-def read_lease(entity: Entity) -> Lease:
-    """Read a lease's row."""
-    values = entity.values
-    since, expires = values.get("since", _NEVER), values["expires"]
-    assert isinstance(since, datetime.datetime)
-    assert isinstance(expires, datetime.datetime)  # the limiter writes nothing else
-    return Lease(entity.row.removeprefix("l|"), entity.etag, since, expires, _HELD.decode(str(values["held"])))
-
-
-def whole(entity: Entity, name: str) -> int:
-    """Return a whole number of a row; 0 where it has none of that name."""
-    value = entity.values.get(name, 0)
-    return value if isinstance(value, int) else 0
