@@ -94,13 +94,18 @@ def python(code: str, *, flags: tuple[str, ...] = (), **settings: str) -> subpro
 
 @cache
 def functions() -> tuple[Function, ...]:
-    """Index the app, in a process of its own: an app can be indexed once."""
+    """Index the app's HTTP functions, in a process of its own: an app can be indexed once."""
     script = (
         "import json, function_app as f; print(json.dumps([[x.get_function_name(), x.get_raw_bindings()] for x in f.app.get_functions()]))"
     )
     done = python(script)
     assert done.returncode == 0, done.stderr
-    return tuple(_function(name, [json.loads(binding) for binding in bindings]) for name, bindings in json.loads(done.stdout))
+    indexed = [(name, [json.loads(binding) for binding in bindings]) for name, bindings in json.loads(done.stdout)]
+    return tuple(_function(name, bindings) for name, bindings in indexed if not _is_timer(bindings))
+
+
+def _is_timer(bindings: list[dict[str, Any]]) -> bool:
+    return any(binding["type"] == "timerTrigger" for binding in bindings)
 
 
 def _function(name: str, bindings: list[dict[str, Any]]) -> Function:
