@@ -50,7 +50,7 @@ def test_uses_of_what_is_not_paid_by_the_hour_are_passed_over() -> None:
 
 def test_what_is_left_over_goes_to_the_largest_remainders() -> None:
     assert divided(100, {"a": 1, "b": 1, "c": 1}) == {"a": 34, "b": 33, "c": 33}
-    assert divided(10, {"a": 1, "b": 5}) == {"a": 2, "b": 8}  # 1.67 and 8.33
+    assert divided(10, {"a": 5, "b": 1}) == {"a": 8, "b": 2}  # 8.33 and 1.67
 
 
 @pytest.mark.parametrize(("tokens", "weight"), [((100, 50, 0), 150), ((100, 50, 80), 70), ((100, 50, 900), 50)])
