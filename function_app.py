@@ -2,9 +2,22 @@
 
 import azure.functions as func
 
-from gateway.routes import ai, anthropic, azure_openai, health, inference, manage, manage_alerts, manage_costs, manage_subscriptions
+from gateway.routes import (
+    ai,
+    anthropic,
+    azure_openai,
+    health,
+    inference,
+    manage,
+    manage_alerts,
+    manage_costs,
+    manage_limits,
+    manage_subscriptions,
+)
 from orchestrations import housekeeping
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for part in (health, inference, azure_openai, anthropic, ai, manage, manage_alerts, manage_costs, manage_subscriptions, housekeeping):
+CALLS = (health, inference, azure_openai, anthropic, ai)
+MANAGEMENT = (manage, manage_alerts, manage_costs, manage_limits, manage_subscriptions)
+for part in (*CALLS, *MANAGEMENT, housekeeping):
     app.register_functions(part.bp)

@@ -42,7 +42,9 @@ from gateway.domain.catalog import Catalog
 from gateway.domain.deployment import Auth
 from gateway.domain.ids import random_hex
 from gateway.errors import GatewayError, Unavailable
+from gateway.limits.administration import LimitsAdministration
 from gateway.limits.limiter import Limiter
+from gateway.limits.proof import Prover
 from gateway.limits.reconcile import Reconciler
 from gateway.metering.price_table import bundled_prices
 from gateway.metering.records import Recorder
@@ -76,6 +78,7 @@ class Gateway(msgspec.Struct, frozen=True):
     audit: Audit
     alerts: Desk
     budgets: Budgets
+    limits: LimitsAdministration
     housekeeping: Housekeeping
     control: Control
     reports: Reports
@@ -153,6 +156,7 @@ async def build(settings: Settings) -> Gateway:
         audit=Audit(tables, clock),
         alerts=office.desk,
         budgets=Budgets(tables, directory, catalog.limits, clock),
+        limits=LimitsAdministration(Prover(tables, clock), Reconciler(tables, clock)),
         housekeeping=office.housekeeping,
         control=control,
         reports=Reports(tables, recorder, clock, live.get),

@@ -67,6 +67,8 @@ RIGHTS = (
     Right("GET", "manage/alerts", "alert.list", TENANT),
     Right("POST", "manage/alerts/{alert}/replay", "alert.replay", TENANT),
     Right("GET", "manage/budgets", "budget.list", TENANT),
+    Right("GET", "manage/limits", "limits.read", TENANT),
+    Right("POST", "manage/limits/reconcile", "limits.reconcile"),
     Right("GET", "manage/costs", "costs.read", TENANT),
     Right("GET", "manage/usage", "usage.read", TENANT),
     Right("GET", "manage/usage/records", "usage.list", TENANT),

@@ -283,6 +283,17 @@ ASKS = {
         Ask(404, "GET", "/manage/budgets?tenant=nobody", None, "admin"),
         Ask(403, "GET", "/manage/budgets"),
     ],
+    "manage_limits": [
+        Ask(200, "GET", "/manage/limits?limit=2", None, "admin"),
+        Ask(404, "GET", "/manage/limits?scope=subscription%7Cdefault%7Cnobody", None, "admin"),
+        Ask(400, "GET", "/manage/limits?scope=a%2Fb", None, "admin"),
+        Ask(403, "GET", "/manage/limits"),
+    ],
+    "manage_limits_reconcile": [
+        Ask(200, "POST", "/manage/limits/reconcile", {}, "admin"),
+        Ask(400, "POST", "/manage/limits/reconcile", {"scopes": "all"}, "admin"),
+        Ask(403, "POST", "/manage/limits/reconcile", {}),
+    ],
     "manage_alert_replay": [
         Ask(404, "POST", "/manage/alerts/alert_nobody_was_told/replay", None, "admin"),
         Ask(403, "POST", "/manage/alerts/alert_nobody_was_told/replay"),
