@@ -9,6 +9,8 @@ Rules:
 - A row is a charge period (hour, day or month), a tenant, product, subscription, model, deployment, operation, unit and the
   tags. Calls that used nothing and cost nothing have no row, so costs and quantities sum to the report's, and calls do not.
 - The billing account is the tenant, the sub account its subscription. The gateway issues no invoice: who does is the provider.
+- Hours of provisioned capacity are divided among those who used them, in place of the records' estimates (`hours.py`); what
+  nobody used is the billing account `(idle)`'s.
 - What has no price has empty costs, in rows of its own: a 0 would be a lie, and the faulty row is what should be noticed.
 - Times and numbers as FOCUS wants them: `2026-01-31T12:00:00Z`, plain decimals. An empty cell is null.
 - A text that a spreadsheet would take for a formula gets an apostrophe before it.
@@ -24,8 +26,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from gateway.domain.deployment import Backend, Deployment, Protocol
 from gateway.domain.tables import Entity
+from gateway.metering.hours import Key
 from gateway.metering.query import Query, read_tags
-from gateway.metering.sums import MICRO_USD, Key, Totals, start_of
+from gateway.metering.sums import MICRO_USD, NOBODY, Totals, start_of
 
 # Whose service a deployment is, and what it is called there, by its backend's protocol.
 SERVICES: Mapping[Protocol, tuple[str, str]] = {
@@ -59,9 +62,19 @@ def keys_of(query: Query) -> Callable[[Entity], Iterable[Key]]:
     def keys(entity: Entity) -> tuple[Key]:
         get = entity.values.get
         rest = (str(get(field, "")) for field in _FIELDS)
-        return ((start_of(query.interval, entity), "unpriced" if get("unpriced") else "", *rest),)
+        return ((start_of(query.interval, entity.partition), "unpriced" if get("unpriced") else "", *rest),)
 
     return keys
+
+
+def idle_key_of(query: Query) -> Callable[[str, str], Key]:
+    """Return what makes the row of an hour of a deployment that nobody used."""
+
+    def idle_key(deployment: str, hour: str) -> Key:
+        rest = {"tenant": NOBODY, "deployment": deployment}
+        return (start_of(query.interval, hour), "", *(rest.get(field, "") for field in _FIELDS))
+
+    return idle_key
 
 
 def render(interval: str, rows: Mapping[Key, Totals], deployments: Mapping[str, Deployment]) -> bytes:
@@ -76,7 +89,7 @@ def render(interval: str, rows: Mapping[Key, Totals], deployments: Mapping[str, 
     writer = csv.DictWriter(text, COLUMNS, restval="")
     writer.writeheader()
     for key, totals in sorted(rows.items()):
-        if totals.prompt or totals.completion or totals.units or totals.cost or totals.unpriced:
+        if totals.prompt or totals.completion or totals.units or totals.cost or totals.shares or totals.unpriced:
             writer.writerow(_row(interval, key, totals, deployments))
     return text.getvalue().encode()
 
@@ -85,10 +98,10 @@ def _row(interval: str, key: Key, totals: Totals, deployments: Mapping[str, Depl
     start, unpriced, tenant, product, subscription, model, deployment_id, backend_id, operation, unit, tags = key
     deployment = deployments.get(deployment_id)
     provider, service = _service(deployment.backend) if deployment is not None else OWN
-    cost = "" if unpriced else _usd(totals.cost)
+    cost = "" if unpriced and not totals.shares else _usd(totals.effective)
     tokens = totals.prompt + totals.completion
     quantity, measure = (tokens, "Tokens") if tokens or not totals.units else (totals.units[unit], unit.capitalize() or "Units")
-    described = f"{operation} with {model or deployment_id or 'no model'}"
+    described = f"{operation} with {model or deployment_id or 'no model'}" if operation else f"unused hours of {deployment_id}"
     texts = {
         "BillingAccountId": tenant,
         "BillingAccountName": tenant,
@@ -103,7 +116,7 @@ def _row(interval: str, key: Key, totals: Totals, deployments: Mapping[str, Depl
         "ServiceName": service,
         "ServiceProviderName": provider,
         "SkuId": deployment.name if deployment else model,
-        "SkuMeter": f"{operation} {measure.lower()}",
+        "SkuMeter": f"{operation} {measure.lower()}".strip(),
         "SubAccountId": subscription,
         "SubAccountName": subscription,
         "x_Backend": backend_id,

@@ -15,11 +15,12 @@ from gateway.domain.catalog import Catalog
 from gateway.domain.tables import Entity, Value, pack_continuation, unpack_continuation
 from gateway.errors import NotFound, RequestError
 from gateway.metering import focus
-from gateway.metering.query import GROUPS, Query, read_query
+from gateway.metering.hours import hours_of
+from gateway.metering.query import GROUPS, TAG, Query, read_query
 from gateway.metering.record import USAGE, hour_of
 from gateway.metering.records import Recorder
 from gateway.metering.scan import scan
-from gateway.metering.sums import Sums
+from gateway.metering.sums import Sums, Totals, idle_key_of
 from gateway.ports import Clock, Tables
 
 __all__ = ["GROUPS", "Reports"]
@@ -51,29 +52,29 @@ class Reports:
         self._catalog = catalog
         self._summing = asyncio.Semaphore(SUMS_AT_ONCE)
 
-    async def usage(self, query: Mapping[str, str], tenant: str | None = None, group_by: str = "model") -> dict[str, Any]:
+    async def usage(self, query: Mapping[str, str], tenant: str | None = None) -> dict[str, Any]:
         """Return one row per value of `group_by` (and interval) over [from, to), ordered by them, and their total.
 
         Args:
             query: `group_by`, `interval`, `from`, `to` and filters: see `query.py`. The last 24 hours by default.
             tenant: The only one that may be seen; None for all.
-            group_by: The default.
 
         Raises:
             RequestError: A parameter is not understood (`param` names it), or there would be too many rows.
         """
-        asked = read_query(query, self._clock.utc(), group_by, tenant)
+        asked = read_query(query, self._clock.utc(), "model", tenant)
         sums = await self._sum(asked, Sums(asked))
-        return {
-            "object": "list",
-            "group_by": ",".join(asked.groups),
-            "interval": asked.interval or None,
-            "from": asked.start.isoformat(),
-            "to": asked.below.isoformat(),
-            "rows_overlap": "tag" in asked.groups,
-            "data": sums.shown(),
-            "total": sums.total.shown(),
-        }
+        return _report(asked, sums, Totals.shown)
+
+    async def costs(self, query: Mapping[str, str], tenant: str | None = None) -> dict[str, Any]:
+        """Return the same, by tenant if nothing else is asked, and what it cost with provisioned hours divided among their users.
+
+        Hours that nobody used are in rows of their own, `(idle)`, where nothing but a deployment is filtered by.
+        """
+        asked = read_query(query, self._clock.utc(), "tenant", tenant)
+        hours = hours_of(asked, (await self._catalog()).deployments, self._clock.utc(), idle_key_of(asked))
+        sums = await self._sum(asked, Sums(asked, hours=hours), everybody=hours is not None)
+        return _report(asked, sums, Totals.shown_costs)
 
     async def focus(self, query: Mapping[str, str], tenant: str | None = None) -> bytes:
         """Return the costs as a CSV of FOCUS's columns (`focus.py`), a day per charge period unless `interval` says otherwise."""
@@ -82,8 +83,10 @@ class Reports:
         asked = read_query({"interval": "day", **query}, self._clock.utc(), "tenant", tenant)
         if not asked.interval:
             raise RequestError("'interval' must be hour, day or month for format=csv", param="interval", code="invalid_value")
-        sums = await self._sum(asked, Sums(asked, focus.keys_of(asked)))
-        return focus.render(asked.interval, sums.rows, (await self._catalog()).deployments)
+        deployments = (await self._catalog()).deployments
+        hours = hours_of(asked, deployments, self._clock.utc(), focus.idle_key_of(asked))
+        sums = await self._sum(asked, Sums(asked, focus.keys_of(asked), hours), everybody=hours is not None)
+        return focus.render(asked.interval, sums.rows, deployments)
 
     async def record(self, request_id: str, tenant: str | None = None) -> dict[str, Any]:
         """Return one call's record, found by its `x-request-id`; NotFound where there is none (yet, or any more, or not of this tenant).
@@ -144,13 +147,15 @@ class Reports:
         after = pack_continuation(*place) if place is not None else None
         return {"object": "list", "data": found, "has_more": after is not None, "after": after}
 
-    async def _sum(self, asked: Query, sums: Sums) -> Sums:
+    async def _sum(self, asked: Query, sums: Sums, *, everybody: bool = False) -> Sums:
+        """Sum what is asked for; `everybody` reads all tenants' records, because an hour is divided among all."""
         await self._recorder.flush()
         async with self._summing:
-            async for entities in scan(self._tables, asked.start, asked.below, asked.tenant):
+            async for entities in scan(self._tables, asked.start, asked.below, None if everybody else asked.tenant):
                 for some in itertools.batched(entities, SUMMED_AT_ONCE, strict=False):
                     sums.add(some)
                     await asyncio.sleep(0)
+        sums.divide()
         return sums
 
     async def _next(self, low: str, high: str, place: tuple[str, str] | None) -> tuple[Sequence[Entity], tuple[str, str] | None]:
@@ -175,6 +180,19 @@ class Reports:
             continuation = page.continuation
             if page.entities or continuation is None:
                 return page.entities, continuation is not None
+
+
+def _report(asked: Query, sums: Sums, show: Callable[[Totals], dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "object": "list",
+        "group_by": ",".join(asked.groups),
+        "interval": asked.interval or None,
+        "from": asked.start.isoformat(),
+        "to": asked.below.isoformat(),
+        "rows_overlap": TAG in asked.groups,
+        "data": sums.shown(show),
+        "total": show(sums.total),
+    }
 
 
 def _shown(values: Mapping[str, Value]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ async def usage_record(req: Request) -> Response:
 async def _costs(gateway: Gateway, asked: Asked) -> object:
     kind = asked.query.get("format", "json")
     if kind == "json":
-        return await gateway.reports.usage(asked.query, _tenant(asked), group_by="tenant")
+        return await gateway.reports.costs(asked.query, _tenant(asked))
     if kind != "csv":
         raise RequestError("'format' must be json or csv", param="format", code="invalid_value")
     data = await gateway.reports.focus(asked.query, _tenant(asked))
