@@ -173,15 +173,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             return default
         return value
 
-    storage = env.get("AzureWebJobsStorage", "")
-    tables, blobs = (env.get(name) or storage for name in ("GATEWAY_TABLES", "GATEWAY_BLOBS"))
-    for name, location in (("GATEWAY_TABLES", tables), ("GATEWAY_BLOBS", blobs)):
-        if not location:
-            faults.append(f"{name} is not set, and neither is AzureWebJobsStorage, its default")
-    if tables.startswith("sqlite:") and not tables.removeprefix("sqlite:///"):
-        faults.append("GATEWAY_TABLES must name a file after sqlite:///")
-    if blobs.startswith("file:") and not blobs.startswith("file:///"):
-        faults.append("GATEWAY_BLOBS must name an absolute folder, such as file:///var/gateway")
+    tables, blobs = _stores(env, faults)
     for name, needed in (("GATEWAY_KEY_PEPPER", True), ("GATEWAY_ADMIN_KEY", False)):
         secret = env.get(name, "")
         if (secret or needed) and len(secret) < MIN_SECRET_CHARACTERS:
@@ -211,6 +203,19 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if faults:
         raise SettingsError("the settings cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
     return settings
+
+
+def _stores(env: Mapping[str, str], faults: list[str]) -> tuple[str, str]:
+    storage = env.get("AzureWebJobsStorage", "")
+    tables, blobs = (env.get(name) or storage for name in ("GATEWAY_TABLES", "GATEWAY_BLOBS"))
+    for name, location in (("GATEWAY_TABLES", tables), ("GATEWAY_BLOBS", blobs)):
+        if not location:
+            faults.append(f"{name} is not set, and neither is AzureWebJobsStorage, its default")
+    if tables.startswith("sqlite:") and not tables.removeprefix("sqlite:///"):
+        faults.append("GATEWAY_TABLES must name a file after sqlite:///")
+    if blobs.startswith("file:") and not blobs.startswith("file:///"):
+        faults.append("GATEWAY_BLOBS must name an absolute folder, such as file:///var/gateway")
+    return tables, blobs
 
 
 def _entra(env: Mapping[str, str], faults: list[str]) -> EntraSettings:
