@@ -75,7 +75,7 @@ class Catalog:
         self.products: Mapping[str, Product] = {product.id: product for product in products}
         self.rules = rules
         self.tenant_prices = tenant_prices
-        self._discounts: dict[tuple[int, str], tuple[Price, Price]] = {}
+        self._discounts: dict[tuple[int, str], Price] = {}
         self._by_name: dict[str, Model] = {}
         for model in models:
             for name in (model.id, *model.aliases):
@@ -118,10 +118,9 @@ class Catalog:
             return None
         key = (index, deployment.id)
         found = self._discounts.get(key)
-        if found is None or found[0] is not deployment.price:
-            found = (deployment.price, scaled(deployment.price, negotiated.share_ppm))
-            self._discounts[key] = found
-        return found[1]
+        if found is None:
+            found = self._discounts[key] = scaled(deployment.price, negotiated.share_ppm)
+        return found
 
 
 def allows(product: Product, model: Model, narrowed: tuple[str, ...] = ()) -> bool:

@@ -170,9 +170,18 @@ def _drawn(options: Sequence[Option], weights: Sequence[float], rng: random.Rand
 
 
 def _cost(option: Option, situation: Situation) -> float:
-    """Return what the call would cost there, in millionths of a micro-USD; infinite where there is no price."""
+    """Return what the call would cost there, in millionths of a micro-USD; infinite where there is no price.
+
+    Where tokens have no price a unit's counts: deployments of one pool are asked for the same thing, so for as many.
+    """
     price = situation.price(option.member.deployment)
-    return inf if price is None else float(situation.prompt_tokens * price.input + situation.output_tokens * price.output)
+    if price is None:
+        return inf
+    if price.tiers:
+        price = price.for_prompt(situation.prompt_tokens)
+    if price.only_units:
+        return float(max(price.unit or 0, *(each for _, each in price.units), 0))
+    return float(situation.prompt_tokens * price.input + situation.output_tokens * price.output)
 
 
 @functools.lru_cache(maxsize=65536)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.catalog import Catalog, Model
-from gateway.domain.deployment import Deployment, PoolMember, Price, UsageCap
+from gateway.domain.deployment import DatedPrice, Deployment, PoolMember, Price, UsageCap
 from gateway.domain.policy import Fallbacks, Rule, Schedule, TenantPrice, When
 from gateway.routing.control import Control
 from gateway.routing.overrides import LiveCatalog
@@ -57,6 +57,30 @@ async def test_a_changed_price_changes_the_choice_without_a_restart_and_back() -
     record = (await street.records())[-1]
     assert record["cost_micro_usd"] == 1100  # and the record is by the new price too
     await control.change_deployment("b", {"price": None})
+    assert await served(street) == "a"
+
+
+async def test_a_price_that_changes_at_midnight_changes_the_choice_and_the_record_at_midnight() -> None:
+    tomorrow = street_of(make_model()).clock.utc().date() + datetime.timedelta(days=1)
+    falling = Price(9_000_000, 9_000_000, later=(DatedPrice(tomorrow, Price(1_000_000, 1_000_000)),))
+    model = make_model(costing("a", 5_000_000), make_deployment(id="b", name="b", price=falling), strategy="lowest-cost")
+    street = street_of(model)
+    assert await served(street) == "a"
+    left = datetime.datetime.combine(tomorrow, datetime.time(), datetime.UTC) - street.clock.utc()
+    street.clock.advance(left.total_seconds() - 1)
+    assert await served(street) == "a"
+    street.clock.advance(1)
+    assert await served(street) == "b"
+    assert (await street.records())[-1]["cost_micro_usd"] == 1100
+
+
+async def test_a_discount_decides_for_its_tenant_while_it_holds() -> None:
+    model = make_model(costing("a", 5_000_000), costing("b", 9_000_000), strategy="lowest-cost")
+    today = street_of(model).clock.utc().date()
+    half = TenantPrice("default", "b", share_ppm=500_000, below=today + datetime.timedelta(days=1))
+    street = street_of(model, tenant_prices=(half,))
+    assert await served(street) == "b"
+    street.clock.advance(datetime.timedelta(days=1).total_seconds())
     assert await served(street) == "a"
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.deployment import Capacity, PoolMember
+from gateway.domain.deployment import Capacity, PoolMember, Price, PriceTier
 from gateway.domain.policy import STRATEGIES as NAMES
 from gateway.routing.situation import Option, Situation
 from gateway.routing.strategies import STRATEGIES, spill
@@ -182,6 +182,17 @@ class TestLowestCost:
         options = make_options({"price": make_price(input=1, output=10)}, {"price": make_price(input=5, output=5)})
         assert ids(STRATEGIES["lowest-cost"](options, make_situation(prompt_tokens=1000, output_tokens=10))) == "ab"
         assert ids(STRATEGIES["lowest-cost"](options, make_situation(prompt_tokens=10, output_tokens=1000))) == "ba"
+
+    def test_a_long_prompt_is_compared_at_what_long_prompts_cost(self) -> None:
+        tiered = make_price(input=1, output=0, tiers=(PriceTier(100, make_price(input=9, output=0)),))
+        options = make_options({"price": tiered}, {"price": make_price(input=5, output=0)})
+        assert ids(STRATEGIES["lowest-cost"](options, make_situation(prompt_tokens=100))) == "ab"
+        assert ids(STRATEGIES["lowest-cost"](options, make_situation(prompt_tokens=101))) == "ba"
+
+    def test_what_is_paid_by_the_unit_is_compared_by_the_unit(self) -> None:
+        by_unit = [Price(0, 0, units=(("images", 40),)), Price(0, 0, unit=30), Price(0, 0, unit=0)]
+        options = make_options(*({"price": price} for price in by_unit))
+        assert ids(STRATEGIES["lowest-cost"](options, make_situation(prompt_tokens=100))) == "cba"
 
     def test_a_tenants_own_price_counts(self) -> None:
         options = make_options({"price": PRICE}, {"price": DEAR})
