@@ -54,13 +54,14 @@ class Hours:
         return True
 
     def shares(self) -> Iterator[tuple[tuple[Key, ...], int]]:
-        """Iterate over rows and their shares in micro-USD; of each hour all shares together are its cost."""
+        """Iterate over rows and their shares in micro-USD; of each hour all shares together, others' too, are its cost."""
         for (deployment, hour), cost in sorted(self._costs.items()):
             users = {msgspec.json.encode(keys).decode(): keys for keys in self._uses[deployment, hour]}
             weights = {name: self._uses[deployment, hour][keys] for name, keys in users.items()}
             for name, share in divided(cost, weights).items():
                 if name != IDLE:
-                    yield users[name], share
+                    if users[name]:  # else it is another's than the report is about
+                        yield users[name], share
                 elif (key := self._idle_key(deployment, hour)) is not None:
                     yield (key,), share
 

@@ -1,3 +1,4 @@
+import fcntl
 import logging
 import os
 import pathlib
@@ -156,6 +157,7 @@ async def test_an_append_that_fails_half_way_leaves_nothing_of_itself(tmp_path: 
     monkeypatch.setattr(os, "write", broken)
     assert await one.append([b"lost" * 10]) == 0
     monkeypatch.undo()
+    assert [path.read_bytes() for path in files(tmp_path)] == [frame(b"before")]
     assert await one.append([b"after"]) == 1
     assert sorted(await drain(one)) == [b"after", b"before"]
     await one.close()
@@ -170,6 +172,29 @@ async def test_a_file_that_cannot_be_read_or_removed_stops_nobody(tmp_path: path
     assert await drain(two) == [b"x"]
     assert "cannot be read" in caplog.text
     await two.close()
+
+
+async def test_a_file_that_another_takes_before_it_is_locked_is_not_written_to(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        monkeypatch.undo()
+        for path in files(tmp_path):
+            path.unlink()
+        lock(descriptor, how)
+
+    one = spool(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert await one.append([b"x"]) == 1
+    assert await drain(one) == [b"x"]
+    await one.append([b"y"])
+    await one.close()
+    following = spool(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert await following.take() is None  # whoever removed it has brought it in
+    await following.close()
 
 
 WRITER = """

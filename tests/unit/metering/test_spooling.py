@@ -121,6 +121,24 @@ async def test_a_spool_that_had_no_room_gets_the_rest_as_soon_as_it_has() -> Non
     await recorder.close()
 
 
+async def test_a_spool_that_was_full_once_is_asked_again_after_the_store_answered() -> None:
+    tables, spool = FakeTables(), FakeSpool(room=0)
+    tables.down = True
+    recorder = Recorder(tables, FakeClock(), spool, capacity=SPOOL_ABOVE)
+    recorder.add(make_record(0))
+    await settle()
+    tables.down = False
+    await until(lambda: len(stored(tables)) == 1)
+    await settle()
+    tables.gate, spool.room = asyncio.Event(), 100_000
+    for number in range(1, SPOOL_ABOVE + 500):
+        recorder.add(make_record(number))
+    await until(lambda: len(spool.entries) > SPOOL_ABOVE)
+    tables.gate.set()
+    await recorder.close()
+    assert (len(stored(tables)), recorder.dropped) == (SPOOL_ABOVE + 500, 0)
+
+
 async def test_what_the_store_does_not_take_at_the_end_is_spooled_and_written_by_the_next_process() -> None:
     tables, spool = FakeTables(), FakeSpool()
     tables.down = True
