@@ -138,11 +138,11 @@ class Book:
         over = any(purse.left > 0 for purse in self._old)
         return over or any(purse.left > 0 and now_s - purse.last_s >= IDLE_S for purse in purses)
 
-    def credit(self, purse: Purse, lacks: int) -> int:
-        """Return what may still be taken of a ceiling in this outage: a share of it at first, or what the first call lacks."""
+    def credit(self, purse: Purse, asked: int) -> int:
+        """Return what may still be taken of a ceiling in this outage: a share of it at first, or what the first call asks for."""
         if purse.credit is None:
             share = purse.ceiling.amount * self._outage_percent // 100
-            purse.credit = min(max(share, lacks), purse.ceiling.amount) if self._outage_percent else 0
+            purse.credit = min(max(share, asked), purse.ceiling.amount) if self._outage_percent else 0
         return purse.credit
 
     async def obtain(self, need: Need) -> None:
@@ -198,7 +198,7 @@ class Book:
                     self._pending[self._seq] = told
                     await self._tables.transact(LIMITS, self.scope.partition, outcome.writes)
                     self.good_until_s = now_s + LEASE_S - SKEW_S
-                self._learn(told, outcome, now_s)
+                self._learn(told, outcome, now_s, utc.timestamp())
             except (EntityExists, EntityChanged):
                 self._pending.pop(self._seq, None)
                 await self._clock.sleep(BACKOFF_S * 2 ** min(attempt, 5) * (0.5 + self._rng.random()))
@@ -240,13 +240,13 @@ class Book:
             self._removing = self._seq
         return {purse: ask.report for purse, ask in asks.items()}, outcome
 
-    def _learn(self, told: _Told, outcome: Outcome, now_s: float) -> None:
+    def _learn(self, told: _Told, outcome: Outcome, now_s: float, utc_s: float) -> None:
         """Take over what an exchange came to."""
         self._pending.clear()
         for purse, report in told.items():
             purse.confirm(report)
             purse.found(outcome.outs[purse.row])
-            purse.learn(outcome.free[purse.row], outcome.slots[purse.row], outcome.holders, now_s)
+            purse.learn(outcome.free[purse.row], outcome.slots[purse.row], outcome.holders, now_s, utc_s)
         self._old = [purse for purse in self._old if not purse.idle]
         self.told_s = now_s
         self.down_until_s = float("-inf")

@@ -106,9 +106,14 @@ class _Counter:
         self.before = self.values(window)
 
     @property
+    def charged(self) -> int:
+        """What was taken: spent, or in slots."""
+        return self.spent + sum(self.slots.values())
+
+    @property
     def used(self) -> int:
-        """All that counts: spent, in slots, and out."""
-        return self.spent + sum(self.slots.values()) + self.out
+        """All that counts: charged, and out."""
+        return self.charged + self.out
 
     def values(self, window: str) -> dict[str, Value]:
         values: dict[str, Value] = {"out": self.out}
@@ -200,7 +205,7 @@ def _announce(counter: _Counter, ask: Ask, scope: str, utc: datetime.datetime, *
     crossed = [
         percent
         for percent in ceiling.alert_at
-        if percent not in counter.told and (counter.spent * 100 >= ceiling.amount * percent or (refused and percent == 100))
+        if percent not in counter.told and (counter.charged * 100 >= ceiling.amount * percent or (refused and percent == 100))
     ]
     counter.told += crossed
     name = ask.row.removeprefix(COUNTER)

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import datetime
 import logging
+import operator
 import random
 from collections.abc import Mapping
 
@@ -20,7 +21,7 @@ from gateway.domain.amounts import NOTHING, Amounts
 from gateway.errors import StoreUnavailable
 from gateway.limits.book import Book, Need
 from gateway.limits.purses import CallsPurse, Purse
-from gateway.limits.refusals import heads_of, rate_headers, refusal, warning
+from gateway.limits.refusals import heads_of, rate_headers, refusal, wait_s, warning
 from gateway.limits.scopes import Scope
 from gateway.ports import Clock, Tables
 
@@ -197,12 +198,15 @@ class Limiter:
         """Say which exchanges a call must wait for, and which soft limits it passes; raises where it is refused."""
         waits: dict[Book, Need] = {}
         passed: list[Purse] = []
+        refused: list[tuple[float, Purse, int]] = []
+        utc_s = utc.timestamp()
         for book, purse in short:
             if not purse.patient:
                 continue
             asked = amounts[purse.index]
-            lacks = asked - (purse.left if now_s < book.good_until_s else min(purse.left, 0))
-            if book.down and (lacks <= book.credit(purse, lacks) or not purse.enforced):
+            held = purse.left if now_s < book.good_until_s else min(purse.left, 0)
+            lacks = asked - held
+            if book.down and (not purse.enforced or asked - max(held, 0) <= book.credit(purse, asked)):
                 if now_s >= book.down_until_s:
                     self._refresh(book)
             elif book.down and now_s < book.down_until_s:
@@ -210,10 +214,14 @@ class Limiter:
                 raise StoreUnavailable(message, retry_after_s=1.0)
             elif now_s < purse.dry_until_s and lacks > purse.free:
                 if purse.enforced:
-                    raise refusal(purse, asked, lacks - purse.free, utc, rate_headers(plan.heads, utc.timestamp()))
-                passed.append(purse)
+                    refused.append((wait_s(purse, asked, lacks - purse.free, utc_s), purse, asked))
+                else:
+                    passed.append(purse)
             else:
                 waits.setdefault(book, {})[purse] = asked
+        if refused:  # whoever waits for the one that takes longest finds room at the others too
+            longest, purse, asked = max(refused, key=operator.itemgetter(0))
+            raise refusal(purse, asked, longest, rate_headers(plan.heads, utc_s))
         return waits, passed
 
     def _take(

@@ -18,6 +18,7 @@ from gateway.limits.exchange import SLOT_LIFE_S, Ask, Report
 _ORDER = (Metric.REQUESTS, Metric.TOKENS, Metric.INPUT_TOKENS, Metric.OUTPUT_TOKENS, Metric.COST, Metric.CONCURRENCY)
 SLICE_S = 3.0  # a slice is what this many seconds use
 IDLE_S = 3.0  # after so long without a call a slice goes back
+TRUTH_S = 1.0  # so long a refusal needs no new look at the store
 LEAST_PERIOD_S = 0.2  # uses are taken to have lasted at least so long
 
 
@@ -45,7 +46,7 @@ class Purse:
         self.flights = 0  # reservations that are not settled
         self.free = 0  # what the store had left at the last exchange
         self.holders = 1
-        self.dry_until_s = float("-inf")  # until then `free` is taken for the truth
+        self.dry_until_s: float  # until then `free` is taken for the truth
         self.slots: tuple[tuple[int, int], ...] = ()
         self.oldest: int | None = None
         self.credit: int | None = 0  # what may be taken while the store is down; None: not asked for yet
@@ -56,6 +57,7 @@ class Purse:
 
     def limit_to(self, ceiling: Ceiling) -> None:
         """Take another limit for the same counter."""
+        self.dry_until_s = float("-inf")
         self.ceiling = ceiling
         self.enforced = ceiling.mode is Mode.ENFORCE
         self.patient = ceiling.mode is not Mode.SHADOW  # a call waits for an exchange rather than to run into debt
@@ -134,11 +136,11 @@ class Purse:
         self.out = out
         self.left = out - self.taken - self.back
 
-    def learn(self, free: int, slots: tuple[tuple[int, int], ...], holders: int, now_s: float) -> None:
-        """Note how the counter stands."""
+    def learn(self, free: int, slots: tuple[tuple[int, int], ...], holders: int, now_s: float, utc_s: float) -> None:
+        """Note how the counter stands: it is taken for the truth for a second, or until something slides out."""
         self.free, self.slots, self.holders = free, slots, holders
         self.oldest = slots[0][0] if slots else None
-        self.dry_until_s = now_s + 1.0
+        self.dry_until_s = now_s + (TRUTH_S if self.oldest is None else min(self.oldest + SLOT_LIFE_S - utc_s, TRUTH_S))
         self.credit = 0
 
     def _spend(self, amount: int, second: int) -> None:  # noqa: ARG002 - of minutes only

@@ -30,20 +30,17 @@ _LESS = {
 }
 
 
-def refusal(purse: Purse, asked: int, short: int, utc: datetime.datetime, headers: dict[str, str]) -> LimitExceeded:
+def refusal(purse: Purse, asked: int, wait_s: float, headers: dict[str, str]) -> LimitExceeded:
     """Return why a call is refused.
 
     Args:
         purse: Of the ceiling that it would pass.
         asked: What it asks of it.
-        short: How much of that is not there.
-        utc: Now.
+        wait_s: When there will be room.
         headers: The rate headers.
     """
     ceiling = purse.ceiling
     details = {"scope": ceiling.source, "limit": limit_name(ceiling)}
-    utc_s = utc.timestamp()
-    wait_s = free_in_s(purse, short, utc_s)
     kind = RateLimited if ceiling.window in (MINUTE, NOW) else QuotaExhausted
     if asked > ceiling.amount:
         verb = "cost" if ceiling.metric is Metric.COST else "use"
@@ -69,8 +66,17 @@ def limit_name(ceiling: Ceiling) -> str:
     return f"budget_usd.{ceiling.window}" if ceiling.metric is Metric.COST else ceiling.name
 
 
-def free_in_s(purse: Purse, short: int, utc_s: float) -> float:
-    """Return after how many seconds there is room for what is short now."""
+def wait_s(purse: Purse, asked: int, short: int, utc_s: float) -> float:
+    """Return after how many seconds there is room; never for a call that asks for more than the whole limit.
+
+    Args:
+        purse: Of the ceiling that a call would pass.
+        asked: What it asks of it.
+        short: How much of that is not there.
+        utc_s: Now, in UTC seconds.
+    """
+    if asked > purse.ceiling.amount:
+        return math.inf
     if purse.ceiling.window == NOW:
         return 1.0
     if not isinstance(purse, MinutePurse):

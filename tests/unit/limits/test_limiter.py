@@ -1,0 +1,517 @@
+"""The limiter over a store in memory: what is admitted, refused, told, given back. The laws are in test_laws_limiter.py."""
+
+import asyncio
+import datetime as dt
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain.amounts import NOTHING, Amounts
+from gateway.domain.limits import Budget, Limits, Mode, Quota, TokenQuota
+from gateway.domain.tables import Write
+from gateway.errors import LimitExceeded, QuotaExhausted, RateLimited, StoreUnavailable
+from gateway.limits.limiter import NOTHING_RESERVED, Limiter, Reservation
+from gateway.limits.scopes import Scope, scopes_of
+from tests.builders import make_principal, make_product
+from tests.fakes.clock import FakeClock
+from tests.fakes.tables import FakeTables
+
+START = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)
+TOKENS = 100
+RATES = Limits(requests_per_minute=5, tokens_per_minute=TOKENS)
+
+
+class LossyTables(FakeTables):
+    """Loses the next writes, or only their answers: `faults` says which, as `before` and `after`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: list[str] = []
+        self.meanwhile: list[Any] = []
+
+    async def transact(self, table: str, partition: str, writes: Sequence[Write]) -> list[str | None]:
+        if self.meanwhile:
+            await self.meanwhile.pop(0)()
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "before":
+            raise StoreUnavailable("lost")
+        etags = await super().transact(table, partition, writes)
+        if fault == "after":
+            raise StoreUnavailable("lost")
+        return etags
+
+
+class World:
+    """Some workers, one store, one clock."""
+
+    def __init__(self, start: dt.datetime = START, workers: int = 1, **options: int) -> None:
+        self.clock = FakeClock(start)
+        self.tables = LossyTables()
+        self.workers = [Limiter(self.tables, self.clock, f"w{number}", random.Random(number), **options) for number in range(workers)]
+
+    @property
+    def limiter(self) -> Limiter:
+        return self.workers[0]
+
+    async def reserve(self, limits: Limits | tuple[Scope, ...] = RATES, tokens: int = 0, worker: int = 0, cost: int = 0) -> Reservation:
+        scopes = limits if isinstance(limits, tuple) else of(limits)
+        return await self.workers[worker].reserve(scopes, Amounts(1, tokens, 0, cost))
+
+    async def refused(self, limits: Limits | tuple[Scope, ...] = RATES, tokens: int = 0, worker: int = 0, cost: int = 0) -> LimitExceeded:
+        with pytest.raises(LimitExceeded) as caught:
+            await self.reserve(limits, tokens, worker, cost)
+        return caught.value
+
+    async def pass_by(self, seconds: float) -> None:
+        """Let time pass as it does: with a tick each second."""
+        for _ in range(int(seconds)):
+            self.clock.advance(1)
+            for worker in self.workers:
+                await worker.tick()
+
+    def row(self, start: str) -> dict[str, Any]:
+        (found,) = [entity for entity in self.tables.rows("limits") if entity.row.startswith(start)]
+        return dict(found.values)
+
+    def announced(self) -> list[str]:
+        return [entity.row for entity in self.tables.rows("limits") if entity.row.startswith("a|")]
+
+
+def of(limits: Limits, **product: Limits) -> tuple[Scope, ...]:
+    return scopes_of(Limits(), make_principal(limits=limits), make_product(**product), "")
+
+
+def used(tokens: int = 0, requests: int = 1, cost: int = 0) -> Amounts:
+    return Amounts(requests, tokens, 0, cost)
+
+
+async def test_a_call_without_limits_costs_no_look_at_the_store() -> None:
+    world = World()
+    assert await world.reserve(()) is NOTHING_RESERVED
+    world.limiter.settle(NOTHING_RESERVED, used(5))
+    assert world.tables.calls == 0
+
+
+async def test_a_slice_is_spent_without_the_store() -> None:
+    world = World()
+    wide = Limits(requests_per_minute=10**6, tokens_per_minute=10**9, tokens=(TokenQuota("month", 10**12),))
+    for _ in range(10):
+        await world.reserve(wide, 100)
+        world.clock.advance(0.3)
+        for _ in range(5):
+            await asyncio.sleep(0)  # what goes on in the background
+    before = world.tables.calls
+    for _ in range(4):
+        world.limiter.settle(await world.reserve(wide, 100), used(50))
+    assert world.tables.calls == before
+
+
+async def test_the_headers_say_what_is_left_of_the_minute() -> None:
+    world = World()
+    assert (await world.reserve(tokens=TOKENS)).headers == {
+        "x-ratelimit-limit-requests": "5",
+        "x-ratelimit-remaining-requests": "4",
+        "x-ratelimit-reset-requests": "61s",
+        "x-ratelimit-limit-tokens": "100",
+        "x-ratelimit-remaining-tokens": "0",
+        "x-ratelimit-reset-tokens": "61s",
+    }
+
+
+async def test_where_there_is_no_rate_the_headers_speak_of_the_tightest_quota() -> None:
+    quotas = Limits(requests=(Quota("hour", 50), Quota("day", 10)), concurrency=8, budget_usd=(Budget("day", 1.0),))
+    assert (await World().reserve(quotas)).headers == {
+        "x-ratelimit-limit-requests": "10",
+        "x-ratelimit-remaining-requests": "9",
+        "x-ratelimit-reset-requests": f"{12 * 3600}s",
+    }
+
+
+async def test_settling_lower_returns_the_room_at_once() -> None:
+    world = World()
+    world.limiter.settle(await world.reserve(tokens=TOKENS), used(10))
+    assert (await world.reserve()).headers["x-ratelimit-remaining-tokens"] == "90"
+    await world.reserve(tokens=90)
+
+
+async def test_settling_lower_returns_the_room_also_after_it_was_told() -> None:
+    world = World()
+    reservation = await world.reserve(tokens=TOKENS)
+    await world.pass_by(8)
+    assert json.loads(world.row("c|tokens.minute")["slots"]) == [[START.timestamp(), TOKENS]]
+    await world.refused(tokens=1)
+    world.limiter.settle(reservation, used(10))
+    await world.reserve(tokens=90)
+    await world.refused(tokens=1)
+
+
+async def test_a_second_settlement_changes_nothing() -> None:
+    world = World()
+    reservation = await world.reserve(tokens=TOKENS)
+    for _ in range(3):
+        world.limiter.settle(reservation, used(40))
+    await world.reserve(tokens=60)
+    await world.refused(tokens=1)
+
+
+async def test_an_excess_counts_from_when_it_is_known_however_long_the_call_took() -> None:
+    world = World()
+    reservation = await world.reserve(tokens=10)
+    await world.pass_by(200)
+    world.limiter.settle(reservation, used(100))
+    assert (await world.reserve()).headers["x-ratelimit-remaining-tokens"] == "10"
+    await world.refused(tokens=11)
+
+
+async def test_a_late_refund_does_not_free_what_slid_out_already() -> None:
+    world = World()
+    reservation = await world.reserve(tokens=TOKENS)
+    await world.pass_by(61)
+    await world.reserve(tokens=40)
+    world.limiter.settle(reservation, used(0))
+    await world.reserve(tokens=60)
+    await world.refused(tokens=1)
+
+
+async def test_a_refused_call_counts_nothing() -> None:
+    world = World()
+    for _ in range(3):
+        assert "lower max_tokens" in (await world.refused(tokens=TOKENS + 1)).message
+    assert (await world.reserve(tokens=TOKENS)).headers["x-ratelimit-remaining-requests"] == "4"
+
+
+async def test_a_request_that_was_let_in_counts_for_its_minute_whatever_became_of_it() -> None:
+    world = World()
+    for _ in range(5):
+        world.limiter.settle(await world.reserve(), NOTHING)
+    error = await world.refused()
+    assert (type(error), error.retry_after_s) == (RateLimited, 61)
+    assert error.details == {"scope": "subscription", "limit": "requests_per_minute"}
+
+
+async def test_a_call_that_was_not_answered_counts_against_no_quota_of_requests() -> None:
+    world, two = World(), Limits(requests=(Quota("day", 2),))
+    for _ in range(5):
+        world.limiter.settle(await world.reserve(two), NOTHING)
+    for _ in range(2):
+        world.limiter.settle(await world.reserve(two), used())
+    error = await world.refused(two)
+    assert (type(error), error.status, error.code) == (QuotaExhausted, 403, "insufficient_quota")
+    assert error.retry_after_s == 12 * 3600
+    assert error.details == {"scope": "subscription", "limit": "requests.day"}
+    assert "2 requests per day is used up until 2026-11-23T00:00Z" in error.message
+
+
+async def test_a_budget_names_its_money() -> None:
+    world, budget = World(), Limits(budget_usd=(Budget("month", 0.5),))
+    await world.reserve(budget, cost=400_000)
+    error = await world.refused(budget, cost=200_000)
+    assert error.details["limit"] == "budget_usd.month"
+    assert "budget of $0.5 per month" in error.message
+    assert "may cost $0.6, more than" in (await world.refused(budget, cost=600_000)).message
+
+
+async def test_as_many_calls_as_allowed_are_under_way() -> None:
+    world, two = World(), Limits(concurrency=2)
+    held = [await world.reserve(two) for _ in range(2)]
+    error = await world.refused(two)
+    assert (error.status, error.retry_after_s, error.details["limit"]) == (429, 1.0, "concurrency")
+    world.limiter.settle(held[0], NOTHING)
+    await world.reserve(two)
+    await world.refused(two)
+
+
+async def test_a_place_that_one_worker_frees_another_one_can_take() -> None:
+    world, one = World(workers=2), Limits(concurrency=1)
+    held = await world.reserve(one)
+    await world.refused(one, worker=1)
+    world.limiter.settle(held, used())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    world.clock.advance(1)
+    await world.reserve(one, worker=1)
+
+
+@given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 80), st.integers(0, 80)), max_size=30))
+@settings(max_examples=40, deadline=None)
+def test_waiting_as_told_always_admits(steps: list[tuple[float, int, int]]) -> None:
+    async def walk() -> None:
+        world = World()
+        for pause_s, asked, taken in steps:
+            world.clock.advance(pause_s)
+            try:
+                reservation = await world.reserve(tokens=asked)
+            except RateLimited as exc:
+                world.clock.advance(min(exc.retry_after_s or 0, 61) + 1e-5)
+                reservation = await world.reserve(tokens=asked)
+            world.limiter.settle(reservation, used(min(taken, asked)))
+
+    asyncio.run(walk())
+
+
+async def test_subscriptions_are_counted_apart() -> None:
+    world = World()
+    for name in ("sub_1", "sub_2"):
+        await world.reserve(scopes_of(Limits(), make_principal(subscription=name, limits=RATES), make_product(), ""), TOKENS)
+
+
+async def test_workers_share_a_limit_to_the_token() -> None:
+    world = World(workers=3)
+    for number in range(10):
+        await world.reserve(Limits(tokens=(TokenQuota("month", TOKENS),)), 10, worker=number % 3)
+    for worker in range(3):
+        await world.refused(Limits(tokens=(TokenQuota("month", TOKENS),)), 1, worker=worker)
+
+
+async def test_what_lies_idle_goes_to_whom_it_serves() -> None:
+    world, month = World(workers=2), Limits(tokens=(TokenQuota("month", 1000),))
+    for _ in range(4):
+        await world.reserve(month, 20)
+        world.clock.advance(0.1)
+    assert world.row("c|tokens.month")["out"] > 0
+    await world.pass_by(4)
+    assert world.row("c|tokens.month") == {"out": 0, "spent": 80}
+    await world.reserve(month, 920, worker=1)
+
+
+async def test_nobody_asks_the_store_while_nothing_is_held() -> None:
+    world = World()
+    world.limiter.settle(await world.reserve(tokens=10), used(10))
+    await world.pass_by(20)
+    before = world.tables.calls
+    await world.pass_by(300)
+    assert world.tables.calls == before
+    assert world.limiter._books == {}
+
+
+async def test_a_lease_that_was_not_renewed_in_time_is_not_spent() -> None:
+    world, month = World(), Limits(tokens=(TokenQuota("month", 1000),))
+    for _ in range(3):
+        await world.reserve(month, 20)
+        world.clock.advance(0.1)
+    world.clock.advance(29)
+    before = len(world.tables.transactions)
+    await world.reserve(month, 1)
+    assert len(world.tables.transactions) == before + 1
+
+
+async def test_what_a_dead_worker_held_of_a_rate_comes_back_when_its_lease_is_long_over() -> None:
+    world = World(workers=2)
+    await world.reserve(tokens=1)
+    world.clock.advance(0.1)
+    await world.reserve(tokens=40)  # it dies with what it was granted
+    world.workers.pop(0)
+    world.clock.advance(29)
+    await world.refused(tokens=TOKENS)
+    world.clock.advance(63)
+    await world.reserve(tokens=TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("start", "window", "ends_in_s"),
+    [
+        (dt.datetime(2026, 11, 22, 23, 59, 50, tzinfo=dt.UTC), "day", 10),
+        (dt.datetime(2026, 11, 30, 23, 59, 50, tzinfo=dt.UTC), "month", 10),
+        (dt.datetime(2026, 11, 22, 23, 59, 50, tzinfo=dt.UTC), "week", 10),
+        (dt.datetime(2026, 12, 31, 23, 59, 50, tzinfo=dt.UTC), "quarter", 10),
+        (dt.datetime(2026, 3, 29, 0, 59, 50, tzinfo=dt.UTC), "hour", 10),  # Europe's clocks skip the next hour, UTC does not
+    ],
+)
+async def test_a_new_window_begins_with_nothing_spent(start: dt.datetime, window: Any, ends_in_s: int) -> None:
+    world, quota = World(start), Limits(tokens=(TokenQuota(window, TOKENS),))
+    held = await world.reserve(quota, TOKENS)
+    assert (await world.refused(quota, 1)).retry_after_s == ends_in_s
+    world.clock.advance(ends_in_s)
+    await world.reserve(quota, TOKENS)
+    world.limiter.settle(held, used(30))
+    await world.refused(quota, 1)
+    await world.limiter.close()
+    spent = [entity.values["spent"] for entity in world.tables.rows("limits") if entity.row.startswith("c|")]
+    assert spent == [30, TOKENS]
+
+
+async def test_what_an_old_window_granted_goes_back_to_it() -> None:
+    world = World(dt.datetime(2026, 11, 22, 23, 59, 58, tzinfo=dt.UTC))
+    for _ in range(4):
+        await world.reserve(Limits(tokens=(TokenQuota("day", 1000),)), 10)
+        world.clock.advance(0.1)
+    assert world.row("c|tokens.day|2026-11-22")["out"] > 0
+    world.clock.advance(2)
+    await world.reserve(Limits(tokens=(TokenQuota("day", 1000),)), 10)
+    assert world.row("c|tokens.day|2026-11-22") == {"out": 0, "spent": 40}
+
+
+async def test_a_soft_limit_lets_pass_and_says_so() -> None:
+    world, soft = World(), Limits(tokens=(TokenQuota("month", TOKENS),), mode=Mode.SOFT)
+    assert "x-gateway-limit-warning" not in (await world.reserve(soft, 90)).headers
+    assert (await world.reserve(soft, 20)).headers["x-gateway-limit-warning"] == "subscription:tokens.month"
+    await world.limiter.close()
+    assert world.row("c|tokens.month")["spent"] == 110
+    assert world.announced() == [f"a|tokens.month|2026-11|{percent}" for percent in (100, 50, 80)]
+
+
+async def test_a_limit_in_shadow_only_counts() -> None:
+    world, shadow = World(), Limits(tokens=(TokenQuota("month", TOKENS),), requests_per_minute=1, mode=Mode.SHADOW)
+    for _ in range(3):
+        assert (await world.reserve(shadow, 50)).headers == {}
+    await world.limiter.close()
+    assert world.row("c|tokens.month")["spent"] == 150
+    assert world.row("a|tokens.month|2026-11|100")["mode"] == "shadow"
+
+
+async def test_all_scopes_must_agree_and_a_refusal_names_the_one_that_does_not() -> None:
+    world = World()
+    scopes = scopes_of(
+        Limits(tokens_per_minute=1000),
+        make_principal(tenant_limits=Limits(tokens_per_minute=50), limits=Limits(tokens_per_minute=500)),
+        make_product(shared_limits=Limits(tokens_per_minute=500)),
+        "",
+    )
+    await world.reserve(scopes, 40)
+    assert (await world.refused(scopes, 20)).details == {"scope": "tenant", "limit": "tokens_per_minute"}
+    await world.limiter.close()
+    for scope in scopes:
+        (slots,) = [json.loads(str(each.values["slots"])) for each in world.tables.rows("limits") if each.partition == scope.partition]
+        assert slots == [[START.timestamp(), 40]]
+
+
+async def test_of_several_scopes_that_refuse_the_outermost_is_named() -> None:
+    world = World()
+    one = Limits(requests_per_minute=1)
+    scopes = scopes_of(one, make_principal(tenant_limits=one, limits=one), make_product(shared_limits=one), "")
+    await world.reserve(scopes)
+    assert (await world.refused(scopes)).details["scope"] == "gateway"
+
+
+async def test_calls_that_wait_share_an_exchange_and_none_too_many_is_admitted() -> None:
+    world, budget = World(workers=2), Limits(budget_usd=(Budget("month", 1.0),))
+    world.tables.gate = asyncio.Event()
+    calls = [asyncio.create_task(world.reserve(budget, cost=100_000, worker=number % 2)) for number in range(50)]
+    await asyncio.sleep(0)
+    world.tables.gate.set()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(answer, Reservation) for answer in answers) == 10
+    assert all(isinstance(answer, Reservation | QuotaExhausted) for answer in answers)
+    assert world.tables.calls < 50
+
+
+async def test_a_flood_of_refused_calls_is_no_flood_of_exchanges() -> None:
+    world = World()
+    await world.reserve(tokens=TOKENS)
+    await world.refused(tokens=1)
+    before = world.tables.calls
+    for _ in range(100):
+        await world.refused(tokens=1)
+    assert world.tables.calls == before
+
+
+async def test_a_call_that_gives_up_waiting_takes_nothing() -> None:
+    world, quota = World(), Limits(tokens=(TokenQuota("month", TOKENS),))
+    world.tables.gate = asyncio.Event()
+    waiting = asyncio.create_task(world.reserve(quota, TOKENS))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    world.tables.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await world.pass_by(5)
+    assert world.row("c|tokens.month") == {"out": 0, "spent": 0}
+    await world.reserve(quota, TOKENS)
+
+
+async def test_an_exchange_that_somebody_else_was_faster_than_is_made_again() -> None:
+    world, quota = World(workers=2), Limits(tokens=(TokenQuota("month", TOKENS),))
+    await world.reserve(quota, 10)
+
+    async def other() -> None:
+        await world.reserve(quota, 60, worker=1)
+
+    world.tables.meanwhile.append(other)
+    await world.refused(quota, 40)
+    await world.reserve(quota, 30)
+
+
+@pytest.mark.parametrize("fault", ["before", "after"])
+async def test_a_write_of_which_nobody_knows_whether_it_was_done_counts_once(fault: str) -> None:
+    world, quota = World(outage_percent=0), Limits(tokens=(TokenQuota("month", TOKENS),))
+    await world.reserve(quota, 10)
+    world.tables.faults = [fault]
+    await world.reserve(quota, 50)
+    await world.limiter.close()
+    assert world.row("c|tokens.month")["spent"] == 60
+    assert world.row("c|tokens.month")["out"] == 0
+
+
+@pytest.mark.parametrize("fault", ["before", "after"])
+async def test_closing_counts_once_too(fault: str) -> None:
+    world, quota = World(), Limits(tokens=(TokenQuota("month", TOKENS),))
+    world.limiter.settle(await world.reserve(quota, 50), used(20))
+    world.tables.faults = [fault]
+    await world.limiter.close()
+    assert world.row("c|tokens.month") == {"out": 0, "spent": 20}
+    assert not [entity for entity in world.tables.rows("limits") if entity.row.startswith("l|")]
+
+
+async def test_while_the_store_is_down_a_bounded_allowance_passes_and_is_charged_later(caplog: pytest.LogCaptureFixture) -> None:
+    world, quota = World(), Limits(tokens=(TokenQuota("month", 1000),))
+    await world.reserve(quota, 10)
+    world.tables.down = True
+    for _ in range(5):
+        await world.reserve(quota, 10)
+    with pytest.raises(StoreUnavailable) as caught:
+        await world.reserve(quota, 10)
+    assert "cannot be checked" in caught.value.message
+    world.tables.down = False
+    world.clock.advance(2)
+    await world.reserve(quota, 10)
+    await world.limiter.close()
+    assert world.row("c|tokens.month") == {"out": 0, "spent": 70}
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+
+
+async def test_a_call_larger_than_the_allowance_may_be_the_first_in_an_outage_but_not_the_second() -> None:
+    world, quota = World(), Limits(tokens=(TokenQuota("month", 1000),))
+    world.tables.down = True
+    await world.reserve(quota, 400)
+    with pytest.raises(StoreUnavailable):
+        await world.reserve(quota, 400)
+    strict = World(outage_percent=0)
+    strict.tables.down = True
+    with pytest.raises(StoreUnavailable):
+        await strict.reserve(quota, 1)
+
+
+async def test_closing_returns_all_slices() -> None:
+    world, quota = World(workers=2), Limits(tokens=(TokenQuota("month", 1000),), tokens_per_minute=500, concurrency=10)
+    for _ in range(3):
+        world.limiter.settle(await world.reserve(quota, 20), used(15))
+        world.clock.advance(0.1)
+    await world.limiter.close()
+    assert [entity.values["out"] for entity in world.tables.rows("limits") if entity.row.startswith("c|")] == [0, 0, 0]
+    assert not [entity for entity in world.tables.rows("limits") if entity.row.startswith("l|")]
+    await world.reserve(quota, 455, worker=1)
+
+
+async def test_a_limit_that_is_lowered_holds_from_the_next_call_on() -> None:
+    world = World()
+    await world.reserve(Limits(tokens=(TokenQuota("month", 1000),)), 90)
+    error = await world.refused(Limits(tokens=(TokenQuota("month", 100),)), 20)
+    assert "quota of 100 tokens" in error.message
+    await world.reserve(Limits(tokens=(TokenQuota("month", 1000),)), 20)
+
+
+async def test_a_threshold_is_announced_once_by_all_workers_together() -> None:
+    world, quota = World(workers=3), Limits(tokens=(TokenQuota("month", 1000),))
+    for number in range(20):
+        await world.reserve(quota, 45, worker=number % 3)
+        await world.pass_by(1)
+    await world.pass_by(5)
+    assert world.announced() == ["a|tokens.month|2026-11|50", "a|tokens.month|2026-11|80"]
+    await world.refused(quota, 101)
+    assert world.announced() == ["a|tokens.month|2026-11|100", "a|tokens.month|2026-11|50", "a|tokens.month|2026-11|80"]
