@@ -9,15 +9,22 @@ Pure. The estimate is an upper bound (`metering/estimate.py`), so no call that p
 whose cost nobody can know passes: that its deployment has no price is told by the alarm for that, not by refusing calls.
 """
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import partial
 
 import msgspec
 
-from gateway.domain.access import CallCost
+from gateway.domain.access import CallCost, Product
+from gateway.domain.amounts import Amounts
+from gateway.domain.catalog import allows
 from gateway.domain.limits import MICRO_USD, micro_usd
+from gateway.domain.needs import needs_of
+from gateway.domain.output_limit import within
+from gateway.domain.request import Request
 from gateway.errors import PaymentRequired, RequestError
-from gateway.metering.estimate import Offer
+from gateway.metering.estimate import Offer, can_replace, offers, worst_cost_micro_usd
 
 ACCEPT = "x-gateway-accept-cost-usd"
 PLAN = "x-gateway-cost-plan"
@@ -73,6 +80,45 @@ def check(
             "offers": [{"model": each.model, "estimated_cost_usd": each.cost_micro_usd / MICRO_USD} for each in found],
         },
     )
+
+
+def planned(
+    request: Request, product: Product, headers: Mapping[str, str], amounts: Amounts, units: int, utc: datetime.datetime
+) -> tuple[Request, str]:
+    """Return the call as it is to be made, and the header PLAN's value; the call itself and nothing where it is made as asked.
+
+    A product's draft model that is gone, or cannot do what is asked (it may hang on what one deployment has stored), is no
+    choice: the caller is asked then.
+
+    Args:
+        request: The call.
+        product: The caller's.
+        headers: The request's, names in lower case.
+        amounts: The tokens that it may take at most.
+        units: At most so many images, characters, seconds ….
+        utc: Prices are those of its day.
+
+    Raises:
+        PaymentRequired: The caller must agree to the cost, or choose another model.
+        RequestError: The header is no amount of money.
+    """
+    rule, call, model, catalog, principal = product.call_cost, request.call, request.model, request.catalog, request.principal
+    if rule is None:
+        return request, ""
+    tenant, prompt, output, needs = principal.tenant, amounts.input_tokens, amounts.output_tokens, needs_of(call)
+    drafting = catalog.find(rule.draft_model) if rule.then == "draft" and not call.pinned else None
+    if drafting is None or drafting.lifecycle.is_over(utc) or not can_replace(drafting, model, call.operation, needs):
+        rule = CallCost(rule.over_usd)
+    estimate = worst_cost_micro_usd(catalog, model, tenant, prompt, output, utc, units=units)
+
+    def cheaper() -> Sequence[Offer]:
+        asked = partial(allows, product, narrowed=principal.models)
+        return offers(catalog, asked, model, tenant, prompt, output, utc, operation=call.operation, needs=needs)
+
+    draft = check(rule, headers, model.id, estimate, cheaper)
+    if draft is None or drafting is None:
+        return request, ""
+    return msgspec.structs.replace(request, model=drafting, call=within(call, drafting)[0]), draft.plan
 
 
 def _accepted(headers: Mapping[str, str]) -> int | None:

@@ -124,7 +124,7 @@ def offers(
     for other in catalog.models:
         if other.id == model.id or other.hidden or other.lifecycle.is_over(utc) or not allowed(other):
             continue
-        if not _can(other, model, operation, needs):
+        if not can_replace(other, model, operation, needs):
             continue
         if other.context_window is not None and other.context_window < input_tokens + output_tokens:
             continue
@@ -134,7 +134,8 @@ def offers(
     return tuple(sorted(found, key=lambda offer: (offer.cost_micro_usd, offer.model))[:MOST_OFFERS])
 
 
-def _can(other: Model, model: Model, operation: Operation, needs: frozenset[str]) -> bool:
+def can_replace(other: Model, model: Model, operation: Operation, needs: frozenset[str]) -> bool:
+    """Tell whether a model says that it can do what was asked of another; of one that says nothing only such another is replaced."""
     if not other.capabilities:
         return not model.capabilities
     return may_serve(operation, other.capabilities) and needs <= frozenset(other.capabilities)

@@ -1,11 +1,20 @@
 """Dear calls are passed, offered or drafted, as the product says and the caller agrees."""
 
+import datetime
+from typing import Any
+
 import pytest
 
-from gateway.costcheck import ACCEPT, Draft, check
+from gateway.costcheck import ACCEPT, Draft, check, planned
 from gateway.domain.access import CallCost
+from gateway.domain.amounts import Amounts
+from gateway.domain.catalog import Catalog, Model
+from gateway.domain.deployment import Price
+from gateway.domain.labels import Labels
+from gateway.domain.request import Request
 from gateway.errors import PaymentRequired, RequestError
 from gateway.metering.estimate import Offer
+from tests.builders import make_call, make_deployment, make_model, make_principal, make_product
 
 ASK = CallCost(over_usd=0.10)
 DRAFT = CallCost(over_usd=0.10, then="draft", draft_model="small")
@@ -83,3 +92,58 @@ def test_without_cheaper_models_the_refusal_names_none() -> None:
         check(ASK, {}, "large", 200_000, lambda: ())
     assert caught.value.details["offers"] == []
     assert "cheaper" not in caught.value.message
+
+
+NOW = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)
+
+
+def model(name: str, price: int, *capabilities: str, **over: Any) -> Model:
+    return make_model(make_deployment(id=name, price=Price(price, price)), id=name, capabilities=capabilities or ("chat", "vision"), **over)
+
+
+LARGE, SMALL = model("large", 10_000_000), model("small", 100_000, max_output_tokens=50)
+BLIND, LOCKED = model("blind", 1, "chat"), model("locked", 2)
+PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/x.png"}}
+SEES = {"model": "large", "max_tokens": 100, "messages": [{"role": "user", "content": [PICTURE]}]}
+
+
+def plan(rule: CallCost | None, headers: dict[str, str] | None = None, prompt: int = 100_000, **over: Any) -> tuple[Request, str]:
+    product = make_product(models=("*",), call_cost=rule)
+    principal = make_principal(models=("large", "small", "blind"))
+    call = make_call(SEES, max_output_tokens=100, **over)
+    request = Request(call, LARGE, Catalog((LARGE, SMALL, BLIND, LOCKED), (product,)), principal, Labels(), 0.0)
+    return planned(request, product, headers or {}, Amounts(1, prompt, 100), 0, NOW)
+
+
+PASSING = [(None, {}, 10**9), (ASK, {}, 100), (ASK, {ACCEPT: "1.01"}, 100_000), (DRAFT, {ACCEPT: "1.01"}, 100_000)]
+
+
+@pytest.mark.parametrize(("rule", "headers", "prompt"), PASSING)
+def test_a_call_that_passes_is_made_as_it_was_asked(rule: CallCost | None, headers: dict[str, str], prompt: int) -> None:
+    request, said = plan(rule, headers, prompt)
+    assert (request.model, request.call.body, said) == (LARGE, make_call(SEES).body, "")
+
+
+def test_offers_are_models_that_the_caller_may_ask_and_that_can_do_it() -> None:
+    with pytest.raises(PaymentRequired) as caught:
+        plan(ASK)
+    assert caught.value.details["offers"] == [{"model": "small", "estimated_cost_usd": 0.01001}]
+
+
+def test_a_draft_goes_to_the_draft_model_within_its_own_ceiling() -> None:
+    request, said = plan(DRAFT)
+    assert (request.model, request.call.max_output_tokens, request.call.document["max_tokens"]) == (SMALL, 50, 50)
+    assert said == "draft; refine=large; estimated-cost-usd=1.001000"
+
+
+@pytest.mark.parametrize(
+    ("rule", "over"),
+    [
+        (CallCost(0.1, "draft", "blind"), {}),
+        (CallCost(0.1, "draft", "gone"), {}),
+        (DRAFT, {"pinned": "large"}),
+    ],
+)
+def test_where_the_draft_model_cannot_answer_the_caller_is_asked(rule: CallCost, over: dict[str, Any]) -> None:
+    with pytest.raises(PaymentRequired):
+        plan(rule, **over)
