@@ -1,6 +1,6 @@
 """`make bench`: what the gateway adds, against the barest forwarder, interleaved in one run.
 
-    python -m bench [plain] [stream] [failover] [imports] [spill] [--rounds N] [--seconds S] [--worker]
+    python -m bench [plain] [stream] [failover] [imports] [spill] [limits] [--rounds N] [--seconds S] [--worker]
 
 Absolute figures depend on the machine; the ratios are what to compare. Servers listen on loopback only, loads are bounded.
 """
@@ -13,7 +13,7 @@ import sys
 
 import uvloop
 
-from bench import imports, load, servers, spill
+from bench import imports, limits, load, servers, spill
 
 
 def body(question: str, **more: object) -> bytes:
@@ -31,7 +31,7 @@ PATH = "/v1/chat/completions"
 AZURE_PATH = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
 
 
-WHAT = ["plain", "stream", "failover", "imports", "spill"]
+WHAT = ["plain", "stream", "failover", "imports", "spill", "limits"]
 
 type Target = tuple[int, str, str, int]  # port, path, key, process id
 
@@ -141,7 +141,10 @@ async def main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "what", nargs="*", default=["plain", "stream", "imports", "spill"], help="plain, stream, imports, spill; all by default"
+        "what",
+        nargs="*",
+        default=["plain", "stream", "imports", "spill"],
+        help=f"{', '.join(WHAT)}; by default all but failover and limits",
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of load per server and round")
@@ -151,5 +154,7 @@ if __name__ == "__main__":
         imports.main(chosen.rounds)
     if "spill" in chosen.what:
         spill.main()
+    if "limits" in chosen.what:
+        limits.main(chosen.seconds)
     if {"plain", "stream", "failover"} & set(chosen.what):
         uvloop.run(main(chosen))

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -34,9 +35,15 @@ SUBSCRIPTION = [
 ]
 ceilings = st.tuples(st.lists(st.sampled_from(TENANT), unique=True), st.lists(st.sampled_from(SUBSCRIPTION), unique=True, min_size=1))
 asks = st.builds(Amounts, st.just(1), st.integers(0, 40), st.integers(0, 25), st.integers(0, 50))
+small = st.builds(Amounts, st.just(1), st.integers(1, 15), st.integers(0, 10), st.integers(0, 15))
 subscriptions = st.sampled_from(SUBSCRIPTIONS)
 picks = st.integers(0, 10**6)
-pauses_s = st.sampled_from([0.05, 0.4, 1.0, 1.5, 3.0, 7.0, 20.0, 45.0, 61.0, 100.0, 700.0])
+pauses_s = st.sampled_from([0.05, 0.4, 1.0, 1.5, 3.0, 7.0, 20.0, 45.0, 57.0, 61.0, 100.0, 700.0])
+scales = st.sampled_from([1, 1, 4, 10])  # the larger a limit, the larger the slices of it
+
+
+def scaled(ceilings: list[Ceiling], scale: int) -> list[Ceiling]:
+    return [msgspec.structs.replace(ceiling, amount=ceiling.amount * scale) for ceiling in ceilings]
 
 
 class Workers(RuleBasedStateMachine):
@@ -44,9 +51,10 @@ class Workers(RuleBasedStateMachine):
 
     world: World
 
-    @initialize(levels=ceilings, seed=st.integers(0, 99), before_s=st.integers(1, 300), workers=st.integers(1, 3))
-    def begin(self, levels: tuple[list[Ceiling], list[Ceiling]], seed: int, before_s: int, workers: int) -> None:
-        self.world = World(levels[0], levels[1], seed, MIDNIGHT - datetime.timedelta(seconds=before_s))
+    @initialize(levels=ceilings, scale=scales, seed=st.integers(0, 99), before_s=st.integers(1, 300), workers=st.integers(1, 3))
+    def begin(self, levels: tuple[list[Ceiling], list[Ceiling]], scale: int, seed: int, before_s: int, workers: int) -> None:
+        start = MIDNIGHT - datetime.timedelta(seconds=before_s)
+        self.world = World(scaled(levels[0], scale), scaled(levels[1], scale), seed, start)
         for _ in range(workers):
             self.world.start()
 
@@ -61,6 +69,20 @@ class Workers(RuleBasedStateMachine):
     @rule(asked=st.lists(st.tuples(picks, subscriptions, asks), min_size=1, max_size=8))
     def reserve(self, asked: list[tuple[int, str, Amounts]]) -> None:
         self.world.run(self.world.reserve_all([(self.worker(pick), subscription, ask) for pick, subscription, ask in asked]))
+
+    @precondition(lambda self: self.world.limiters)
+    @rule(pick=picks, subscription=subscriptions, asked=small, settled=st.booleans(), pause_s=st.sampled_from([0.0, 0.01, 0.3]))
+    def drain(self, pick: int, subscription: str, asked: Amounts, settled: bool, pause_s: float) -> None:
+        """Call until it is refused."""
+        name = self.worker(pick)
+        for _ in range(100):
+            call = self.world.run(self.world.reserve(name, subscription, asked))
+            if call is None:
+                return
+            if settled:
+                self.world.settle(call, asked)
+            if pause_s:
+                self.world.advance(pause_s)
 
     @precondition(lambda self: self.under_way())
     @rule(pick=picks, share=st.sampled_from([0.0, 0.3, 1.0]), answered=st.booleans(), more=st.sampled_from([0, 0, 0, 15]))
@@ -219,6 +241,61 @@ def test_a_killed_holder_s_slice_counts_as_spent_until_the_ledger_frees_it(make_
         world.settle(call, ASK)
     settled = sum(call.used.cost_micro_usd for call in world.calls if call.used)
     assert settled == 1000  # to the last micro-dollar: the lost call's part could be spent again
+    world.end()
+
+
+RATE = Ceiling(Metric.REQUESTS, MINUTE, 100)
+ONE = Amounts(1)
+
+
+def drain(world: World, name: str, *, settled: bool = True) -> int:
+    """Call until it is refused; returns how often it was not."""
+    before = len(world.calls)
+    while (call := world.run(world.reserve(name, "sub_1", ONE))) is not None:
+        if settled:
+            world.settle(call, ONE)
+    return len(world.calls) - before
+
+
+def test_a_minute_is_any_sixty_seconds_and_no_longer_than_its_slots(make_world):
+    world = make_world([RATE], [])
+    name = world.start()
+    assert drain(world, name) == 100
+    world.advance(59.5)
+    assert drain(world, name) == 0
+    world.advance(2.5)
+    assert drain(world, name) == 100
+    world.end()
+
+
+@pytest.mark.parametrize("spent", [0, 1, 5])
+def test_what_a_killed_holder_spent_and_did_not_tell_counts_for_its_minute(make_world, spent):
+    world = make_world([RATE], [])
+    victim, other = world.start(), world.start()
+    world.run(world.reserve(victim, "sub_1", ONE))
+    for _ in range(20):  # it learns how much it uses, and holds a slice
+        world.advance(0.1)
+        world.run(world.reserve(victim, "sub_1", ONE))
+    for _ in range(spent):
+        world.run(world.reserve(victim, "sub_1", ONE))
+    world.kill(victim)
+    admitted = 0
+    for _ in range(70):
+        world.advance(2.0)
+        admitted += drain(world, other)  # each admission is checked against all that was admitted in its minute
+    assert admitted >= 200
+    world.end()
+
+
+def test_places_of_a_killed_holder_come_back_when_its_lease_is_over(make_world):
+    world = make_world([Ceiling(Metric.CONCURRENCY, NOW, 5)], [])
+    victim, other = world.start(), world.start()
+    assert drain(world, victim, settled=False) == 5
+    assert drain(world, other) == 0
+    world.kill(victim)
+    assert drain(world, other, settled=False) == 0
+    world.advance(32.0)
+    assert drain(world, other, settled=False) == 5
     world.end()
 
 
