@@ -1,16 +1,13 @@
 """The composition root: settings → pipeline, once per worker, on the first request that needs it.
 
-The only module that knows every adapter. Azure SDKs are imported inside functions, when the settings ask for them:
-importing the app must stay cheap, because every cold start pays for it.
+It alone says which adapter fills which port. Azure SDKs are imported when the settings ask for them (`connections.py`): importing
+the app must stay cheap, because every cold start pays for it.
 """
 
 import asyncio
-import hashlib
-import importlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 
@@ -25,34 +22,28 @@ from gateway.access.front import Front
 from gateway.access.jwks import SigningKeys
 from gateway.access.memory import Memory
 from gateway.access.response_ids import ResponseIds
-from gateway.adapters.catalog_source import CatalogUnusable, load_catalog
+from gateway.adapters.catalog_source import CatalogUnusable
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.late_queue import LateQueue
-from gateway.adapters.spool import FileSpool
-from gateway.adapters.upstream import PooledUpstream
-from gateway.adapters.upstream_aiohttp import AiohttpUpstream
 from gateway.alerts.desk import Desk
 from gateway.alerts.housekeeping import Housekeeping
 from gateway.alerts.office import open_office
 from gateway.alerts.overhearing import OverheardTables
 from gateway.assembly import Parts, assemble
 from gateway.budgets import Budgets
+from gateway.connections import open_doors, open_spool
 from gateway.domain.access import DEFAULT_TENANT, Network
 from gateway.domain.catalog import Catalog
-from gateway.domain.deployment import Auth
 from gateway.domain.ids import random_hex
 from gateway.errors import GatewayError, Unavailable
 from gateway.limits.administration import LimitsAdministration
 from gateway.limits.limiter import Limiter
 from gateway.limits.proof import Prover
 from gateway.limits.reconcile import Reconciler
-from gateway.metering.price_table import bundled_prices
 from gateway.metering.records import Recorder
 from gateway.metering.reports import Reports
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
-from gateway.ports import Blobs, JobQueue, Tables
-from gateway.receivers import Receivers, open_receivers, webhook_fault
+from gateway.ports import Blobs, Tables
 from gateway.routing.caps import Caps
 from gateway.routing.control import OVERRIDES, Control
 from gateway.routing.gate import Gates
@@ -95,32 +86,22 @@ async def build(settings: Settings) -> Gateway:
         CatalogUnusable: The catalogue cannot be read or is wrong.
         SettingsError: A store's location is none.
     """
-    identity = _Identity(settings.identity_client_id)
-    catalog = await load_catalog(settings.catalog, settings.environment, book=bundled_prices())
-    if catalog.unpriced:
-        log.warning("no price is known of these deployments, so what their calls cost is not either: %s", ", ".join(catalog.unpriced))
-    receivers = _receivers(settings, _queue(settings, identity))
-    tables, blobs = await _open_stores(settings, identity)
+    doors = await open_doors(settings, clock)
+    catalog, tables, upstream = doors.catalog, doors.tables, doors.upstream
     pepper = settings.key_pepper.encode()
     directory = Directory(tables, catalog, pepper, clock)
-    client = AiohttpUpstream if settings.http_client == "aiohttp" else PooledUpstream
-    upstream = client(identity.token, clock, idle_timeout_s=settings.stream_idle_timeout_s)
-    counter, recorder = TokenCounter(), Recorder(tables, clock, _spool(settings))
+    _warn_of_unpriced(catalog)
+    counter, recorder = TokenCounter(), Recorder(tables, clock, open_spool(settings))
     counter.start_loading()
     rng = random.Random()  # noqa: S311 - spreads load, hides nothing
     health = Health(rng)
     shared, caps = await _share(tables, catalog, health)
     control, live = _control(tables, catalog, health)
-
-    async def current() -> Catalog:
-        shared.tick(clock.now_s())
-        return await live.get()
-
     memory = Memory(directory, clock)
-    office = open_office(tables, clock, receivers.targets, {"limits": Reconciler(tables, clock).reconcile_all})
+    office = open_office(tables, clock, doors.receivers.targets, {"limits": Reconciler(tables, clock).reconcile_all})
     limiter = Limiter(OverheardTables(tables, office.desk.announced), clock, random_hex(8), rng)
     parts = Parts(
-        catalog=current,
+        catalog=_current(shared, live),
         authenticator=_authenticator(settings, memory),
         products=memory.products,
         limiter=limiter,
@@ -136,16 +117,9 @@ async def build(settings: Settings) -> Gateway:
         request_timeout_s=settings.request_timeout_s,
     )
 
-    async def close() -> None:
-        await recorder.close()
-        await limiter.close()
-        await shared.close()
-        await office.desk.close()
-        await receivers.close()
-        await upstream.close()
-        await tables.close()
-        await blobs.close()
-        await identity.close()
+    async def close() -> None:  # first what writes, then what it is written to
+        for each in (recorder, limiter, shared, office.desk, doors):
+            await each.close()
 
     recorder.start()
     return Gateway(
@@ -161,18 +135,23 @@ async def build(settings: Settings) -> Gateway:
         control=control,
         reports=Reports(tables, recorder, clock, live.get),
         tables=tables,
-        blobs=blobs,
+        blobs=doors.blobs,
         front=_front(settings),
         close=close,
     )
 
 
-def _spool(settings: Settings) -> FileSpool:
-    """Return where records wait while the store is down; another store's gateways may wait in the same folder."""
-    # A signature or key in the location may change, and is nobody else's business.
-    parts = settings.tables.partition("?")[0].split(";")
-    named = ";".join(part for part in parts if not part.lower().startswith(("accountkey=", "sharedaccesssignature=")))
-    return FileSpool(settings.spool, hashlib.sha256(named.encode()).hexdigest()[:16], settings.spool_bytes)
+def _warn_of_unpriced(catalog: Catalog) -> None:
+    if catalog.unpriced:
+        log.warning("no price is known of these deployments, so what their calls cost is not either: %s", ", ".join(catalog.unpriced))
+
+
+def _current(shared: SharedHealth, live: LiveCatalog) -> Callable[[], Awaitable[Catalog]]:
+    async def current() -> Catalog:
+        shared.tick(clock.now_s())
+        return await live.get()
+
+    return current
 
 
 def _authenticator(settings: Settings, memory: Memory) -> Authenticator:
@@ -197,41 +176,10 @@ def _authenticator(settings: Settings, memory: Memory) -> Authenticator:
     )
 
 
-def _queue(settings: Settings, identity: "_Identity") -> JobQueue | None:
-    """Return where queues are, opened by the first message; None where there are none."""
-    location = settings.servicebus
-    if not location:
-        return None
-
-    async def connect() -> JobQueue:
-        module = await asyncio.to_thread(importlib.import_module, "gateway.adapters.queue")
-        opened: JobQueue = module.connect(location, None if "://" in location else await identity.credential())
-        return opened
-
-    return LateQueue(connect)
-
-
-def _receivers(settings: Settings, queue: JobQueue | None) -> Receivers:
-    """Return who is told of alerts."""
-    alerts = settings.alerts
-    if fault := webhook_fault(alerts.webhook, alerts.webhook_secret):
-        raise SettingsError(fault)
-    return open_receivers(alerts.webhook, alerts.webhook_secret, queue if alerts.queue else None, alerts.queue, clock)
-
-
 def _front(settings: Settings) -> Front:
     door = settings.door
     network = Network(allow=door.allow, deny=door.deny)
     return Front(door.front_id, door.front_required, network, door.country_header, frozenset(door.countries_denied))
-
-
-async def _open_stores(settings: Settings, identity: "_Identity") -> tuple[Tables, Blobs]:
-    tables = await _open_tables(settings.tables, identity)
-    try:
-        return tables, await _open_blobs(settings.blobs, identity)
-    except SettingsError:
-        await tables.close()  # the next request tries again, with another
-        raise
 
 
 async def _share(tables: Tables, catalog: Catalog, health: Health) -> tuple[SharedHealth, Caps]:
@@ -251,65 +199,6 @@ def _control(tables: Tables, catalog: Catalog, health: Health) -> tuple[Control,
     control = Control(tables, catalog, states, lambda: overrides.forget(OVERRIDES))
     overrides = Cached(control.read, clock)
     return control, LiveCatalog(catalog, lambda: overrides.get(OVERRIDES))
-
-
-async def _open_tables(location: str, identity: "_Identity") -> Tables:
-    if location.startswith("sqlite:///"):
-        from gateway.adapters.tables_sqlite import SqliteTables  # noqa: PLC0415 - only where it is used
-
-        return SqliteTables(location.removeprefix("sqlite:///"))
-    fault = "GATEWAY_TABLES is no sqlite:/// path, no endpoint and no connection string"
-    tables: Tables = await _connect("gateway.adapters.tables", location, identity, fault)
-    return tables
-
-
-async def _open_blobs(location: str, identity: "_Identity") -> Blobs:
-    if location.startswith("file://"):
-        from gateway.adapters.blobs_files import FileBlobs  # noqa: PLC0415 - only where it is used
-
-        return FileBlobs(location.removeprefix("file://"))
-    fault = "GATEWAY_BLOBS is no file:/// path, no endpoint and no connection string"
-    blobs: Blobs = await _connect("gateway.adapters.blobs", location, identity, fault)
-    return blobs
-
-
-async def _connect(adapter: str, location: str, identity: "_Identity", fault: str) -> Any:
-    """Connect an Azure adapter, importing its SDK; `fault` says what a location that is none should have been."""
-    module = await asyncio.to_thread(importlib.import_module, adapter)
-    try:
-        return module.connect(location, await identity.credential() if _is_endpoint(location) else None)
-    except ValueError as exc:
-        raise SettingsError(fault) from exc
-
-
-def _is_endpoint(location: str) -> bool:
-    """Tell an endpoint, which needs an identity, from a connection string, which carries its own key."""
-    return location.startswith(("https://", "http://"))
-
-
-class _Identity:
-    """The managed identity, whose SDK is imported by the first that asks."""
-
-    def __init__(self, client_id: str | None) -> None:
-        self._client_id = client_id
-        self._identity: object = None
-
-    async def token(self, auth: Auth) -> str:
-        token: str = await (await self._open()).token(auth)
-        return token
-
-    async def credential(self) -> Any:
-        return await (await self._open()).credential()
-
-    async def close(self) -> None:
-        if self._identity is not None:
-            await (await self._open()).close()
-
-    async def _open(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - its type is the SDK's
-        if self._identity is None:
-            entra = await asyncio.to_thread(importlib.import_module, "gateway.adapters.entra")
-            self._identity = self._identity or entra.ManagedIdentity(self._client_id)
-        return self._identity
 
 
 class _Worker:
@@ -354,13 +243,7 @@ async def get() -> Gateway:
 async def check() -> str | None:
     """Return what is wrong with the configuration, for a host that wants to say so before it serves; None if nothing is."""
     try:
-        settings = load_settings()
-        await load_catalog(settings.catalog, settings.environment, book=bundled_prices())
-        identity = _Identity(settings.identity_client_id)
-        await _receivers(settings, _queue(settings, identity)).close()
-        for store in await _open_stores(settings, identity):
-            await store.close()
-        await identity.close()
+        await (await open_doors(load_settings(), clock)).close()
     except (SettingsError, CatalogUnusable) as exc:
         return str(exc)
     return None
