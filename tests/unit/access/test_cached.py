@@ -173,6 +173,31 @@ async def test_a_read_that_was_under_way_when_its_name_was_forgotten_is_not_kept
     assert await world.get() == "2"
 
 
+async def test_all_that_a_change_concerns_is_read_anew_and_nothing_else(world: World) -> None:
+    for name in ("a", "b"):
+        await world.get(name)
+    world.store.values |= {"a": "x", "b": "2"}
+    await world.get("nobody")
+    world.cached.forget_all(lambda value: value == "1")
+    world.store.values["nobody"] = "1"
+    assert [await world.get(name) for name in ("a", "b", "nobody")] == ["x", "2", None]
+    world.cached.forget_all(lambda value: value == "x")
+    world.store.asked.clear()
+    assert [await world.get(name) for name in ("a", "b")] == ["x", "2"]
+    assert world.store.asked == ["a"]
+
+
+async def test_a_read_that_was_under_way_when_a_change_was_made_is_not_kept(world: World) -> None:
+    world.store.open.clear()
+    early = asyncio.create_task(world.get())
+    await settle()
+    world.store.values["a"] = "2"
+    world.cached.forget_all(lambda _: False)  # what is being read is not known yet
+    world.store.open.set()
+    assert await early == "1"
+    assert await world.get() == "2"
+
+
 async def test_the_least_recently_used_entry_goes_first() -> None:
     world = World(capacity=2)
     await world.get("a")
