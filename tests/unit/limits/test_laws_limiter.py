@@ -299,6 +299,52 @@ def test_places_of_a_killed_holder_come_back_when_its_lease_is_over(make_world):
     world.end()
 
 
+def test_a_holder_that_does_not_reach_the_store_stops_before_its_lease_is_over(make_world):
+    world = make_world([Ceiling(Metric.CONCURRENCY, NOW, 40)], [RATE])
+    stalled, other = world.start(), world.start()
+    call = world.run(world.reserve(stalled, "sub_1", ONE))  # and it holds some places more
+    world.wires[stalled].stalls = True
+    world.settle(call, ONE)
+    world.run(world.reserve(stalled, "sub_1", ONE))
+    for _ in range(20):
+        world.advance(7.0)
+        drain(world, other, settled=False)
+        drain(world, stalled, settled=False)
+        calls = [call for call in world.calls if call.worker == other and call.used is None]
+        for call in calls[:10]:
+            world.settle(call, ONE)
+    assert world.wires[stalled].stalls
+    late = [call for call in world.calls if call.worker == stalled and (call.admitted_at - world.calls[0].admitted_at).total_seconds() > 30]
+    assert late == []
+    world.kill(stalled)
+    world.end()
+
+
+@pytest.mark.parametrize("after_s", [0.0, 1.0, 8.0])
+def test_a_refund_can_be_spent_again_within_its_minute(make_world, after_s):
+    world = make_world([Ceiling(Metric.TOKENS, MINUTE, 100)], [])
+    name, other = world.start(), world.start()
+    call = world.run(world.reserve(name, "sub_1", Amounts(1, 90)))
+    world.advance(after_s)  # at first it is known here only, then the store knows it, too
+    assert world.run(world.reserve(other, "sub_1", Amounts(1, 60))) is None
+    world.settle(call, Amounts(1, 30))
+    world.advance(6.0)
+    assert world.run(world.reserve(other, "sub_1", Amounts(1, 60))) is not None
+    world.end()
+
+
+def test_to_settle_twice_is_to_settle_once(make_world):
+    world = make_world([BUDGET], [RATE, Ceiling(Metric.CONCURRENCY, NOW, 1)])
+    name = world.start()
+    first = world.run(world.reserve(name, "sub_1", ASK))
+    world.settle(first, Amounts(1, 10, 0, 3))
+    second = world.run(world.reserve(name, "sub_1", ASK))
+    world.limiters[name].settle(first.reservation, NOTHING)
+    assert world.run(world.reserve(name, "sub_1", ASK)) is None
+    world.settle(second, ASK)
+    world.end()
+
+
 @pytest.mark.parametrize("fault", ["before", "after"])
 def test_a_write_of_which_nobody_knows_whether_it_was_done_is_counted_once(make_world, fault):
     world = make_world([BUDGET], [])

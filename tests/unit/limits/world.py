@@ -79,6 +79,7 @@ class Wire(FakeTables):
         self._store = store
         self._rng = rng
         self.dead = False
+        self.stalls = False  # what is asked now is never answered
         self.faults: list[str] = []  # of the next writes: before | after | ""
         self.calls = 0
 
@@ -110,7 +111,7 @@ class Wire(FakeTables):
 
     async def _pass(self) -> None:
         await asyncio.sleep(self._rng.choice([0.001, 0.005, 0.02]))
-        if self.dead:
+        if self.dead or self.stalls:
             await asyncio.Event().wait()
 
 
