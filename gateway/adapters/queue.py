@@ -113,7 +113,7 @@ class ServiceBusQueue:
 
 def _too_large(size: int) -> RequestError:
     message = f"a message has at most {MAX_BODY_BYTES} bytes, its properties included, and its body has {size}: send the name of a blob"
-    return RequestError(message, param="body", code="message_too_large")
+    return RequestError(message, param="body")
 
 
 def _translate(queue: str, exc: Exception) -> GatewayError:

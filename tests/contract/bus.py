@@ -14,7 +14,7 @@ QUEUES = {"jobs": Options(lock_s=30), "once": Options(duplicate_window_s=600)}
 WAIT_S = 20  # for what is there already; nothing waits so long
 
 
-async def _nothing(_client) -> None:
+async def no_keep_alive(_client) -> None:
     """Stand for the SDK's keep-alive, which looks once a second whether its client was closed, and holds up every close."""
 
 
@@ -33,7 +33,7 @@ class Bus:
         self._listening = self.broker.listening()
         await self._listening.__aenter__()
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr(AMQPClientAsync, "_keep_alive_async", _nothing)
+        self._patch.setattr(AMQPClientAsync, "_keep_alive_async", no_keep_alive)
         self.client = ServiceBusClient.from_connection_string(self.broker.connection_string, retry_total=0)
         return self
 

@@ -10,6 +10,7 @@ import warnings
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from azure.servicebus import exceptions
+from azure.servicebus._pyamqp.aio._client_async import AMQPClientAsync
 
 from devhost.servicebus.broker import Broker
 from devhost.servicebus.terms import Options
@@ -18,6 +19,7 @@ from gateway.adapters import queue as azure
 from gateway.adapters.late_queue import LateQueue
 from gateway.errors import NotFound, RequestError, Unavailable
 from gateway.settings import load_settings
+from tests.contract.bus import no_keep_alive
 from tests.fakes.queue import FakeQueue, Sent
 
 SETTINGS = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "GATEWAY_KEY_PEPPER": "x" * 16}
@@ -50,6 +52,11 @@ def dropped_sockets():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(AMQPClientAsync, "_keep_alive_async", no_keep_alive)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ class FakeQueue:
 
     async def send(self, queue: str, body: bytes, *, message_id: str, content_type: str = "application/json", subject: str = "") -> None:
         if len(body) > MAX_BYTES:
-            raise RequestError("the message is too large", param="body", code="message_too_large")
+            raise RequestError("the message is too large", param="body")
         if not 1 <= len(message_id) <= 128:
             raise RequestError("a message's id must have from 1 to 128 characters", param="message_id")
         if self.down:
