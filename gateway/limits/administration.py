@@ -47,7 +47,7 @@ class LimitsAdministration:
             limit, after = read_paging(asked.query)
             found, last = await self._prover.scopes(tenant, limit, (after and unpack_continuation(after)[0]) or "")
             data = [{"object": "limits.scope", "scope": name, "tenant": tenant_of_partition(name)} for name in found]
-            return page_of(data, None if last is None else pack_continuation(last))
+            return page_of(data, None if last is None else pack_continuation(last, None))
         _check_scope(scope)
         if tenant is not None and tenant_of_partition(scope) != tenant:
             raise NotFound(f"nothing is counted for {scope!r}; GET /manage/limits lists the scopes", code="unknown_scope")
