@@ -1,6 +1,7 @@
 """`/manage/…`: tenants, products, models, deployments, the audit trail; and what no route of /manage serves.
 
 Errors are RFC 9457 problems. A slash in a model's id is sent as %2F, as at /v1/models/{model}. Who may do what is in `rights.py`.
+A function does what its method says and otherwise reads: hosts hand a HEAD to what takes GET.
 """
 
 from typing import Any
@@ -21,9 +22,9 @@ bp = func.Blueprint()
 @bp.route(route="manage/tenants", methods=["GET", "POST"])
 async def tenants(req: Request) -> Response:
     """List tenants, or create one."""
-    if req.method == "GET":
-        return await administer(req, 200, lambda gateway, asked: gateway.administration.list_tenants(asked), reads_body=False)
-    return await administer(req, 201, lambda gateway, asked: gateway.administration.create_tenant(asked))
+    if req.method == "POST":
+        return await administer(req, 201, lambda gateway, asked: gateway.administration.create_tenant(asked))
+    return await administer(req, 200, lambda gateway, asked: gateway.administration.list_tenants(asked), reads_body=False)
 
 
 @bp.function_name("manage_tenant")
@@ -31,20 +32,20 @@ async def tenants(req: Request) -> Response:
 async def tenant(req: Request) -> Response:
     """Show a tenant, change, suspend or resume it, or delete it."""
     name = unquote(req.path_params["tenant"])
-    if req.method == "GET":
-        return await administer(req, 200, lambda gateway, asked: gateway.administration.tenant(asked, name), reads_body=False)
+    if req.method == "PATCH":
+        return await administer(req, 200, lambda gateway, asked: gateway.administration.change_tenant(asked, name))
     if req.method == "DELETE":
         return await administer(req, 204, lambda gateway, asked: gateway.administration.delete_tenant(asked, name), reads_body=False)
-    return await administer(req, 200, lambda gateway, asked: gateway.administration.change_tenant(asked, name))
+    return await administer(req, 200, lambda gateway, asked: gateway.administration.tenant(asked, name), reads_body=False)
 
 
 @bp.function_name("manage_products")
 @bp.route(route="manage/products", methods=["GET", "POST"])
 async def products(req: Request) -> Response:
     """List products, or create one."""
-    if req.method == "GET":
-        return await administer(req, 200, lambda gateway, asked: gateway.administration.list_products(asked), reads_body=False)
-    return await administer(req, 201, lambda gateway, asked: gateway.administration.create_product(asked))
+    if req.method == "POST":
+        return await administer(req, 201, lambda gateway, asked: gateway.administration.create_product(asked))
+    return await administer(req, 200, lambda gateway, asked: gateway.administration.list_products(asked), reads_body=False)
 
 
 @bp.function_name("manage_product")
@@ -52,11 +53,11 @@ async def products(req: Request) -> Response:
 async def product(req: Request) -> Response:
     """Show a product, change or delete it."""
     name = unquote(req.path_params["product"])
-    if req.method == "GET":
-        return await administer(req, 200, lambda gateway, asked: gateway.administration.product(asked, name), reads_body=False)
+    if req.method == "PATCH":
+        return await administer(req, 200, lambda gateway, asked: gateway.administration.change_product(asked, name))
     if req.method == "DELETE":
         return await administer(req, 204, lambda gateway, asked: gateway.administration.delete_product(asked, name), reads_body=False)
-    return await administer(req, 200, lambda gateway, asked: gateway.administration.change_product(asked, name))
+    return await administer(req, 200, lambda gateway, asked: gateway.administration.product(asked, name), reads_body=False)
 
 
 @bp.function_name("manage_audit")
@@ -78,9 +79,9 @@ async def models(req: Request) -> Response:
 async def model(req: Request) -> Response:
     """Show a model, or change its weights and lifecycle without a restart."""
     name = unquote(req.path_params["model"])
-    if req.method == "GET":
-        return await administer(req, 200, lambda gateway, _: gateway.control.model(name), reads_body=False)
-    return await administer(req, 200, lambda gateway, asked: gateway.control.change_model(name, asked.document, asked.if_match))
+    if req.method == "PATCH":
+        return await administer(req, 200, lambda gateway, asked: gateway.control.change_model(name, asked.document, asked.if_match))
+    return await administer(req, 200, lambda gateway, _: gateway.control.model(name), reads_body=False)
 
 
 @bp.function_name("manage_deployments")
@@ -95,9 +96,9 @@ async def deployments(req: Request) -> Response:
 async def deployment(req: Request) -> Response:
     """Show a deployment, or drain it or change its price without a restart."""
     name = unquote(req.path_params["deployment"])
-    if req.method == "GET":
-        return await administer(req, 200, lambda gateway, _: gateway.control.deployment(name), reads_body=False)
-    return await administer(req, 200, lambda gateway, asked: gateway.control.change_deployment(name, asked.document, asked.if_match))
+    if req.method == "PATCH":
+        return await administer(req, 200, lambda gateway, asked: gateway.control.change_deployment(name, asked.document, asked.if_match))
+    return await administer(req, 200, lambda gateway, _: gateway.control.deployment(name), reads_body=False)
 
 
 @bp.function_name("zz_manage_unknown")

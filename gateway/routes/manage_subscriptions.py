@@ -13,9 +13,9 @@ bp = func.Blueprint()
 @bp.route(route="manage/subscriptions", methods=["GET", "POST"])
 async def subscriptions(req: Request) -> Response:
     """List subscriptions, or create one and show its keys, once."""
-    if req.method == "GET":
-        return await administer(req, 200, lambda gateway, asked: gateway.subscriptions.list(asked), reads_body=False)
-    return await administer(req, 201, lambda gateway, asked: gateway.subscriptions.create(asked))
+    if req.method == "POST":
+        return await administer(req, 201, lambda gateway, asked: gateway.subscriptions.create(asked))
+    return await administer(req, 200, lambda gateway, asked: gateway.subscriptions.list(asked), reads_body=False)
 
 
 @bp.function_name("manage_subscription")
@@ -23,9 +23,9 @@ async def subscriptions(req: Request) -> Response:
 async def subscription(req: Request) -> Response:
     """Show a subscription, or change it."""
     name = unquote(req.path_params["subscription"])
-    if req.method == "GET":
-        return await administer(req, 200, lambda gateway, asked: gateway.subscriptions.read(asked, name), reads_body=False)
-    return await administer(req, 200, lambda gateway, asked: gateway.subscriptions.change(asked, name))
+    if req.method == "PATCH":
+        return await administer(req, 200, lambda gateway, asked: gateway.subscriptions.change(asked, name))
+    return await administer(req, 200, lambda gateway, asked: gateway.subscriptions.read(asked, name), reads_body=False)
 
 
 @bp.function_name("manage_subscription_approve")

@@ -124,6 +124,28 @@ def test_a_suspended_tenant_and_a_narrowed_subscription_are_refused(gateway: Any
     assert chat(gateway, model="gpt-4o-mini", headers={"authorization": f"Bearer {key}"}).status == 200
 
 
+def test_a_head_reads_and_never_writes(gateway: Any) -> None:
+    tenant = made(gateway, "tenants", {"id": name("headed")})["id"]
+    before = len(manage(gateway, "GET", "audit?limit=1000").json()["data"])
+    shop = made(gateway, "subscriptions", {"product": "unlimited", "tenant": tenant})["id"]
+    for path, body in (
+        ("tenants", {"id": name("never")}),
+        ("products", {"id": name("never"), "models": ["*"]}),
+        ("subscriptions", {"product": "unlimited", "tenant": tenant}),
+        (f"tenants/{tenant}", {"name": "changed"}),
+        (f"subscriptions/{shop}", {"name": "changed"}),
+        ("models/gpt-4o", {"weights": {"gpt-4o-eastus": 7}}),
+    ):
+        assert manage(gateway, "HEAD", path, body).status in (200, 404, 405)
+    assert manage(gateway, "GET", f"tenants/{tenant}").json()["name"] == tenant
+    assert manage(gateway, "GET", f"subscriptions/{shop}").json()["name"] == ""
+    assert len(manage(gateway, "GET", f"subscriptions?tenant={tenant}").json()["data"]) == 1
+    assert manage(gateway, "GET", "models/gpt-4o").json()["overridden"] == []
+    for path in ("tenants", "products"):
+        assert b"never" not in manage(gateway, "GET", f"{path}?limit=1000").body
+    assert len(manage(gateway, "GET", "audit?limit=1000").json()["data"]) == before + 1
+
+
 class Party:
     """A tenant with an administrator of its own, a subscription that called, and what marks it."""
 
@@ -203,6 +225,9 @@ def test_a_tenants_administrator_runs_its_own_subscriptions(gateway: Any, partie
     mine = [each["action"] for each in trail if own["id"] in each["target"]]
     assert mine == ["subscription.create", "subscription.suspend", "subscription.resume", "subscription.cancel"]
     assert {each["actor"] for each in trail if own["id"] in each["target"]} == {ours.admin_key.split("_")[1]}
+    assert manage(gateway, "POST", f"{path}/approve", None, ours.admin_key).status == 403
+    *_, last = manage(gateway, "GET", "audit?limit=1000&action=subscription.approve", key=ours.admin_key).json()["data"]
+    assert (last["target"], last["outcome"], last["error"]) == (path + "/approve", "failed", "permission_denied")
     for refused in ({"roles": ["Gateway.TenantAdmin"]}, {"tenant": "default"}, {"identities": ["11111111-2222-3333-4444-555555555555"]}):
         assert manage(gateway, "POST", "subscriptions", {"product": product, **refused}, ours.admin_key).status == 403
     assert manage(gateway, "POST", "subscriptions", {"product": "unlimited"}, ours.admin_key).json()["state"] == "submitted"
