@@ -4,7 +4,8 @@
 Two falls are caught by the spool, files on this machine's disk that outlive the process:
 
 - The store does not answer: from the first failed write on, what is buffered goes to the spool every `FLUSH_EVERY_S`.
-- The store is slow: beyond `SPOOL_ABOVE` records the buffer goes to the spool.
+- The store is slow: beyond `SPOOL_ABOVE` records, or once a record has waited longer than `PATIENCE`, the buffer goes to the
+  spool, and a copy of what is being written.
 
 What is spooled is written when the store answers again, and by the next process that starts, that of a killed one too. A
 row is written under its request's id and is the same each time, so that to write it twice changes nothing. A kill takes
@@ -15,6 +16,7 @@ what was recorded since the last write or spooling. A record is dropped only whe
 import asyncio
 import collections
 import contextlib
+import datetime
 import logging
 import random
 from collections.abc import Iterator, Sequence
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 FLUSH_EVERY_S = 0.25
 BUFFER_RECORDS = 20_000
 SPOOL_ABOVE = 2_000
+PATIENCE = datetime.timedelta(seconds=1)
 SPOOLED_AT_ONCE = 250
 type _Entry = tuple[str, str, dict[str, Any]]  # partition, row, values
 LONGEST_PAUSE = 32  # times FLUSH_EVERY_S, between two tries at a store that is down
@@ -55,6 +58,7 @@ class Recorder:
         self._spool = spool
         self._capacity = capacity
         self._buffer: collections.deque[UsageRecord] = collections.deque()
+        self._under_way: Sequence[UsageRecord] = ()  # being written, and not in the spool
         self._writing = asyncio.Lock()
         self._spooling = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -76,14 +80,15 @@ class Recorder:
             self._buffer.popleft()
             self._count_dropped(1, "the store does not keep up" + (", and the spool is full" if self._spool else ""))
         self._buffer.append(record)
-        if self._task is None or self._task.done() or waiting >= SPOOL_ABOVE:
-            self._wake()
+        if self._task is None or self._task.done() or waiting >= SPOOL_ABOVE or self._late(record.at):
+            self._wake(record.at)
 
     async def flush(self) -> None:
         """Write all that is buffered; StoreUnavailable leaves the rest in the buffer, a row that no store takes is dropped."""
         async with self._writing:
             while self._buffer:
-                partition, batch = self._next_batch()
+                partition, self._under_way = self._next_batch()
+                batch = self._under_way
                 writes = collections.deque(_write(record.request_id, record.row()) for record in batch)
                 try:
                     await self._put(partition, writes)
@@ -91,6 +96,8 @@ class Recorder:
                     # Perhaps they were written after all: to write them again then changes nothing.
                     self._buffer.extendleft(reversed(batch[len(batch) - len(writes) :]))
                     raise
+                finally:
+                    self._under_way = ()
 
     async def close(self) -> None:
         """Write what is left; what the store does not take now is spooled, and lost, counted, only where that fails too."""
@@ -109,12 +116,17 @@ class Recorder:
         if self._spool is not None:
             await self._spool.close()
 
-    def _wake(self) -> None:
+    def _late(self, now: datetime.datetime) -> bool:
+        oldest = self._under_way or self._buffer
+        return bool(oldest) and now - oldest[0].at > PATIENCE
+
+    def _wake(self, now: datetime.datetime | None = None) -> None:
         with contextlib.suppress(RuntimeError):  # no loop runs here: a dropped stream is collected in any thread; the next one writes
             loop = asyncio.get_running_loop()
             if self._task is None or self._task.done():
                 self._task = loop.create_task(self._keep_writing(), name="usage records")
-            if len(self._buffer) > SPOOL_ABOVE and not self._spool_full and (self._relief is None or self._relief.done()):
+            behind = len(self._buffer) > SPOOL_ABOVE or (now is not None and self._late(now))
+            if behind and not self._spool_full and (self._relief is None or self._relief.done()):
                 self._relief = loop.create_task(self._set_aside(), name="usage records to the spool")
 
     async def _keep_writing(self) -> None:
@@ -144,6 +156,10 @@ class Recorder:
         if self._spool is None:
             return
         async with self._spooling:
+            copied, self._under_way = self._under_way, ()
+            if copied:  # they stay where they are as well: whoever writes them second changes nothing
+                entries_of = [self._entry(record, last=False) for record in copied]
+                self._spooled = bool(await self._spool.append([entry for entry in entries_of if entry is not None])) or self._spooled
             while self._buffer:
                 taken = [self._buffer.popleft() for _ in range(min(len(self._buffer), SPOOLED_AT_ONCE))]
                 entries = [(record, entry) for record in taken if (entry := self._entry(record)) is not None]
@@ -193,11 +209,13 @@ class Recorder:
                 self._count_dropped(1, "no store can take them")
             writes.popleft()
 
-    def _entry(self, record: UsageRecord) -> bytes | None:
+    def _entry(self, record: UsageRecord, *, last: bool = True) -> bytes | None:
         """Return what the spool keeps of a record: partition, row and values, so that any process can write it."""
         try:
             return msgspec.msgpack.encode((self._partition(record), record.request_id, record.row()))
         except (UnicodeEncodeError, OverflowError):
+            if not last:
+                return None
             log.exception("the usage record of %s cannot be stored and is dropped", record.request_id)
             self._count_dropped(1, "no store can take them")
             return None

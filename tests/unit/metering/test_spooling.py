@@ -1,4 +1,5 @@
 import asyncio
+import datetime
 import logging
 from typing import Any
 
@@ -11,7 +12,7 @@ from gateway.metering.records import SPOOL_ABOVE, Recorder
 from tests.fakes.clock import FakeClock
 from tests.fakes.spool import FakeSpool
 from tests.fakes.tables import FakeTables
-from tests.unit.metering.test_records import HeldClock, make_record, settle, stored
+from tests.unit.metering.test_records import AT, HeldClock, make_record, settle, stored
 
 
 def ids(numbers: range) -> list[str]:
@@ -89,6 +90,27 @@ async def test_a_burst_beyond_the_buffer_is_kept_as_long_as_the_spool_has_room()
     assert recorder.dropped == 0
     await recorder.close()
     assert len(stored(tables)) == SPOOL_ABOVE + 500
+
+
+async def test_what_waits_for_a_slow_store_is_spooled_after_a_second_and_what_is_being_written_too() -> None:
+    tables, spool = FakeTables(), FakeSpool()
+    tables.gate = asyncio.Event()
+    recorder = Recorder(tables, FakeClock(), spool)
+    recorder.add(make_record(0))
+    await until(lambda: tables.calls == 1)
+    recorder.add(make_record(1, at=AT + datetime.timedelta(seconds=0.9)))
+    await settle()
+    assert spool.entries == []
+    recorder.add(make_record(2, at=AT + datetime.timedelta(seconds=1.1)))
+    await until(lambda: spooled(spool) == ids(range(3)))
+    recorder.add(make_record(3, at=AT + datetime.timedelta(seconds=9)))
+    await settle()
+    assert spooled(spool) == ids(range(3))
+    tables.gate.set()
+    await until(lambda: stored(tables) == ids(range(4)))
+    await until(lambda: spool.entries == [])
+    await recorder.close()
+    assert recorder.dropped == 0
 
 
 async def test_records_are_dropped_only_where_the_buffer_and_the_spool_are_full(caplog: pytest.LogCaptureFixture) -> None:
