@@ -81,7 +81,7 @@ def _reason(ceiling: Ceiling) -> str:
     if ceiling.metric is Metric.COST:
         return "API Management knows no prices"
     if ceiling.metric is Metric.CONCURRENCY:
-        return "API Management counts calls under way per unit, not over all of them"
+        return "API Management enforces another number where it has several units"
     if ceiling.metric in (Metric.INPUT_TOKENS, Metric.OUTPUT_TOKENS):
         return "API Management counts prompts and answers together"
     return f"API Management has no period of a {ceiling.window}"

@@ -27,7 +27,7 @@ GOLDEN = """\
   Left to the gateway alone:
     subscription input_tokens.minute: API Management counts prompts and answers together
     subscription cost.minute: API Management knows no prices
-    subscription concurrency.now: API Management counts calls under way per unit, not over all of them
+    subscription concurrency.now: API Management enforces another number where it has several units
     subscription requests.month: API Management has no period of a month
     subscription tokens.quarter: API Management has no period of a quarter
     subscription input_tokens.day: API Management counts prompts and answers together
