@@ -136,7 +136,7 @@ def test_a_head_reads_and_never_writes(gateway: Any) -> None:
         (f"subscriptions/{shop}", {"name": "changed"}),
         ("models/gpt-4o", {"weights": {"gpt-4o-eastus": 7}}),
     ):
-        assert manage(gateway, "HEAD", path, body).status in (200, 404, 405)
+        assert manage(gateway, "HEAD", path, body).status == 200
     assert manage(gateway, "GET", f"tenants/{tenant}").json()["name"] == tenant
     assert manage(gateway, "GET", f"subscriptions/{shop}").json()["name"] == ""
     assert len(manage(gateway, "GET", f"subscriptions?tenant={tenant}").json()["data"]) == 1

@@ -19,6 +19,7 @@ from tests.fakes.tables import FakeTables
 PEPPER = b"pepper-pepper-pepper"
 ADMIN = make_principal(tenant="default", key_id="the-admin", roles=frozenset({Role.ADMIN}))
 ALICE = "11111111-2222-3333-4444-555555555555"
+CAROL = "0a0b0c0d-0e0f-4a4b-8c8d-ffffffffffff"
 BOB = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 
 

@@ -32,6 +32,7 @@ async def trail(office: Office, tenant: str = "", **query: str) -> list[dict[str
     after = ""
     while True:
         page = await office.audit.list(asked(query=query | ({"after": after} if after else {}), tenant=tenant))
+        assert len(page["data"]) <= int(query.get("limit", "100"))
         found += [json.loads(json.dumps(each, default=lambda raw: json.loads(bytes(raw)))) for each in page["data"]]
         if not (after := page["after"] or ""):
             return found
