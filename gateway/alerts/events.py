@@ -30,7 +30,6 @@ class Kind(enum.StrEnum):
     THRESHOLD = "gateway.budget.threshold"
     SPIKE = "gateway.cost.spike"
     UNPRICED = "gateway.price.missing"
-    DRIFT = "gateway.ledger.drift"
 
 
 class Alert(msgspec.Struct, frozen=True):

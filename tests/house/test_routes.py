@@ -129,6 +129,11 @@ def finds(path: str) -> list[Ask]:
     return [Ask(200, "GET", f"{path}/gpt-4o"), Ask(404, "GET", f"{path}/no-such-model")]
 
 
+def shows(path: str, status: int, wrong: str) -> list[Ask]:
+    """Ask for what administrators may see, for what is `wrong`, and as somebody who may not."""
+    return [Ask(200, "GET", path, None, "admin"), Ask(status, "GET", wrong, None, "admin"), Ask(403, "GET", path)]
+
+
 def manages(path: str, document: dict[str, Any]) -> list[Ask]:
     return [
         Ask(200, "GET", path, None, "admin"),
@@ -273,16 +278,8 @@ ASKS = {
         Ask(400, "GET", "/manage/costs?format=xlsx", None, "admin"),
         Ask(403, "GET", "/manage/costs"),
     ],
-    "manage_alerts": [
-        Ask(200, "GET", "/manage/alerts?type=gateway.cost.spike&limit=2", None, "admin"),
-        Ask(400, "GET", "/manage/alerts?state=nonsense", None, "admin"),
-        Ask(403, "GET", "/manage/alerts"),
-    ],
-    "manage_budgets": [
-        Ask(200, "GET", "/manage/budgets?tenant=default", None, "admin"),
-        Ask(404, "GET", "/manage/budgets?tenant=nobody", None, "admin"),
-        Ask(403, "GET", "/manage/budgets"),
-    ],
+    "manage_alerts": shows("/manage/alerts?type=gateway.cost.spike&limit=2", 400, "/manage/alerts?state=nonsense"),
+    "manage_budgets": shows("/manage/budgets?tenant=default", 404, "/manage/budgets?tenant=nobody"),
     "manage_limits": [
         Ask(200, "GET", "/manage/limits?limit=2", None, "admin"),
         Ask(404, "GET", "/manage/limits?scope=subscription%7Cdefault%7Cnobody", None, "admin"),
@@ -298,11 +295,7 @@ ASKS = {
         Ask(404, "POST", "/manage/alerts/alert_nobody_was_told/replay", None, "admin"),
         Ask(403, "POST", "/manage/alerts/alert_nobody_was_told/replay"),
     ],
-    "manage_usage_list": [
-        Ask(200, "GET", "/manage/usage/records?session=s-1&limit=2", None, "admin"),
-        Ask(400, "GET", "/manage/usage/records?limit=0", None, "admin"),
-        Ask(403, "GET", "/manage/usage/records"),
-    ],
+    "manage_usage_list": shows("/manage/usage/records?session=s-1&limit=2", 400, "/manage/usage/records?limit=0"),
     "manage_usage": [Ask(200, "GET", "/manage/usage", None, "admin"), Ask(400, "GET", "/manage/usage?group_by=x", None, "admin")],
     "manage_usage_record": [
         Ask(200, "GET", "/manage/usage/{last}", None, "admin"),

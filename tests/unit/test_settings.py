@@ -180,3 +180,24 @@ def test_what_would_let_in_whom_it_should_not_is_a_fault_that_is_named(name: str
     (fault,) = faults_of(**beside | {name: value})
     assert name in fault
     assert FRONT["GATEWAY_TRUSTED_FRONT_DOOR_ID"] not in fault
+
+
+def test_who_is_told_of_alerts_is_read() -> None:
+    given = {"GATEWAY_ALERTS_WEBHOOK": "https://hooks.contoso.com/x", "GATEWAY_ALERTS_WEBHOOK_SECRET": "s" * 16}
+    told = load_settings({**GOOD, **given}).alerts
+    assert (told.webhook, told.webhook_secret, told.queue) == ("https://hooks.contoso.com/x", "s" * 16, "")
+    nobody = load_settings(GOOD).alerts
+    assert (nobody.webhook, nobody.webhook_secret, nobody.queue) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("beside", "fault"),
+    [
+        ({"GATEWAY_ALERTS_WEBHOOK": "https://x.example/", "GATEWAY_ALERTS_WEBHOOK_SECRET": "tooshort"}, "at least 16 characters"),
+        ({"GATEWAY_ALERTS_WEBHOOK_SECRET": "s" * 16}, "GATEWAY_ALERTS_WEBHOOK_SECRET needs GATEWAY_ALERTS_WEBHOOK"),
+        ({"GATEWAY_ALERTS_QUEUE": "alerts"}, "GATEWAY_ALERTS_QUEUE needs GATEWAY_SERVICEBUS"),
+    ],
+)
+def test_alerts_that_could_not_be_told_are_a_fault_that_is_named(beside: dict[str, str], fault: str) -> None:
+    with pytest.raises(SettingsError, match=fault):
+        load_settings({**GOOD, **beside})

@@ -9,6 +9,7 @@ from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Respon
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 seen: Counter[str] = Counter()
 released = asyncio.Event()
+last_tick: dict[str, object] = {}
 
 
 class Echo(Response):
@@ -47,6 +48,19 @@ async def subscribe(req: Request) -> Response:
     seen["subscriptions"] += 1
     keys = {"primary": f"gwk_{product}_{seen['subscriptions']}", "secondary": "gwk_other"}
     return JSONResponse({"id": product, "state": "active", "keys": keys}, 201)
+
+
+@app.timer_trigger(schedule="* * * * * *", arg_name="timer")
+async def tick(timer: func.TimerRequest) -> None:
+    seen["ticks"] += 1
+    if seen["ticks"] == 2:
+        raise ValueError("the second one fails")
+    last_tick.update(past_due=timer.past_due, **timer.schedule_status)
+
+
+@app.route(route="ticks", methods=["GET"])
+async def ticks(req: Request) -> Response:
+    return JSONResponse({"ticks": seen["ticks"], **last_tick})
 
 
 @app.route(route="echo", methods=["POST"])
