@@ -75,16 +75,11 @@ class Admission:
         priced = [ceiling for ceiling in ceilings if ceiling.metric is Metric.COST]
         if not priced and not any(ceiling.metric in _TOKENS for ceiling in ceilings):
             return _ONE_REQUEST
-        call, model = request.call, request.model
-        prompt, output = (await self._count(call, model)).tokens, 0
-        if call.operation in _ANSWERS_IN_TOKENS:
-            ceiling = call.max_output_tokens or min(model.max_output_tokens or DEFAULT_OUTPUT_TOKENS, DEFAULT_OUTPUT_TOKENS)
-            output = ceiling * call.choices
+        sizes, model = await self.sizes(request), request.model
         if not priced:
-            return Amounts(1, prompt, output)
-        cost = worst_cost_micro_usd(
-            request.catalog, model, request.principal.tenant, prompt, output, self._clock.utc(), units=_units_at_most(call)
-        )
+            return sizes
+        prompt, output, tenant, utc = sizes.input_tokens, sizes.output_tokens, request.principal.tenant, self._clock.utc()
+        cost = worst_cost_micro_usd(request.catalog, model, tenant, prompt, output, utc, units=units_at_most(request.call))
         if cost is None and any(ceiling.mode is Mode.ENFORCE for ceiling in priced):
             message = (
                 f"a budget is on this call, and something that may answer the model {model.id!r} has no price; "
@@ -93,8 +88,17 @@ class Admission:
             raise PermissionDenied(message, param="model", code="unpriced_model")
         return Amounts(1, prompt, output, cost or 0)
 
+    async def sizes(self, request: Request) -> Amounts:
+        """Return what a call takes at most, without its cost."""
+        call, model = request.call, request.model
+        prompt, output = (await self._count(call, model)).tokens, 0
+        if call.operation in _ANSWERS_IN_TOKENS:
+            ceiling = call.max_output_tokens or min(model.max_output_tokens or DEFAULT_OUTPUT_TOKENS, DEFAULT_OUTPUT_TOKENS)
+            output = ceiling * call.choices
+        return Amounts(1, prompt, output)
 
-def _units_at_most(call: Call) -> int:
+
+def units_at_most(call: Call) -> int:
     """Return how many images, characters, seconds … a call may be billed at most, as far as its body tells."""
     if call.operation is Operation.IMAGES:
         return call.choices

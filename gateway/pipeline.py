@@ -25,7 +25,8 @@ import msgspec
 from gateway.access.authenticate import Authenticator
 from gateway.access.authorize import authorize, find_model, find_origin
 from gateway.access.cached import Cached
-from gateway.admission import Admission
+from gateway.admission import Admission, units_at_most
+from gateway.costcheck import PLAN, planned
 from gateway.dispatch import Dispatcher
 from gateway.domain import models_list
 from gateway.domain.access import Principal, Product
@@ -146,8 +147,10 @@ class Pipeline:
                 request = Request(call, model, catalog, principal, read_labels(inbound.headers), deadline_s)
                 if wanted(inbound.headers):
                     return await explain(self._dispatcher, self._health, flight, request, product, self._clock.now_s())
+                if product.call_cost is not None:
+                    request = await self._confirm(flight, request, product)
                 flight.reservation = await self._admission.admit(draft, request, product)
-                if model.enrich or model.transform:
+                if request.model.enrich or request.model.transform:
                     request = await self._shape(draft, request)
                 flight.call = request.call
                 opened = await self._open(flight, request)
@@ -175,6 +178,14 @@ class Pipeline:
         finally:
             self._settlement.settle(Flight(draft))
 
+    async def _confirm(self, flight: Flight, request: Request, product: Product) -> Request:
+        """Ask before a dear call, or let a cheaper model draft its answer."""
+        sizes, units = await self._admission.sizes(request), units_at_most(request.call)
+        request, flight.plan = planned(request, product, flight.draft.inbound.headers, sizes, units, self._clock.utc())
+        if flight.plan:
+            flight.draft.changes.append("drafted")
+        return request
+
     async def _open(self, flight: Flight, request: Request) -> Opened:
         """Steps 9 and 10; a failure says how far they came."""
         try:
@@ -201,6 +212,8 @@ class Pipeline:
         """Step 11: hand the stream over, with the duty to settle; or hand the whole answer on."""
         draft, call = flight.draft, request.call
         headers = {**_served_by(draft), **flight.reservation.headers}
+        if flight.plan:
+            headers[PLAN] = flight.plan
         if request.model.lifecycle.state is LifecycleState.DEPRECATED:
             headers |= headers_of(request.model, self._clock.utc())
         headers["x-gateway-overhead-ms"] = f"{draft.overhead_s(self._clock.now_s()) * 1000:.3f}"

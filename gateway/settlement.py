@@ -18,7 +18,7 @@ from gateway.domain.deployment import Deployment, Price
 from gateway.errors import GatewayError
 from gateway.limits.limiter import NOTHING_RESERVED, Limiter, Reservation
 from gateway.metering.draft import Draft
-from gateway.metering.pricing import cost_micro_usd
+from gateway.metering.pricing import avoided_micro_usd, cost_micro_usd
 from gateway.metering.records import Recorder, finish
 from gateway.metering.tokens import TokenCounter
 from gateway.ports import Clock
@@ -51,7 +51,9 @@ class Aside(msgspec.Struct, frozen=True):
 class Flight:
     """What settling needs of one call under way, and whether a stream has taken over the duty to settle."""
 
-    __slots__ = ("aside", "call", "deployment", "draft", "handed_over", "in_doubt", "place", "price", "reservation", "text", "usage")
+    __slots__ = (
+        "aside", "call", "deployment", "draft", "handed_over", "in_doubt", "place", "plan", "price", "reservation", "text", "usage",
+    )  # fmt: skip
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
@@ -65,6 +67,7 @@ class Flight:
         self.aside: list[Aside] = []
         self.handed_over = False
         self.in_doubt = False
+        self.plan = ""
 
     def sent(self, deployment: Deployment, price: Price | None, place: Place) -> None:
         """Note that an attempt goes out: from now on a backend may work for the call."""
@@ -161,6 +164,7 @@ class Settlement:
         if usage is not None:
             draft.usage = usage
             draft.cost_micro_usd = cost_micro_usd(usage, flight.price)
+            draft.avoided_micro_usd = avoided_micro_usd(usage, flight.price)
             self._count(flight.deployment, usage, draft.cost_micro_usd)
         if flight.aside:
             self._add_aside(flight)
