@@ -116,6 +116,15 @@ async def test_the_trail_is_paged_and_filtered(office: Office) -> None:
     assert await targets(tenant="contoso", **{"from": f"{start:%Y-%m-%dT%H:%M:%SZ}"}) == [3, 6, 9]
 
 
+async def test_a_filtered_page_holds_no_more_than_was_asked_for(office: Office) -> None:
+    for actor in ("a", "b", "a", "a"):
+        await office.audit.begin(make_deed(principal=make_principal(key_id=actor)))
+        office.clock.advance(1)
+    page = await office.audit.list(asked(query={"limit": "2", "actor": "a"}))
+    assert (len(page["data"]), page["has_more"]) == (2, True)
+    assert len(await trail(office, limit="2", actor="a")) == 3
+
+
 async def test_entries_of_later_months_follow_and_no_other_tenant_comes_in_between(office: Office) -> None:
     for _ in range(4):
         for tenant in ("a", "a-b", "aa", "b"):
