@@ -1,11 +1,15 @@
+import asyncio
 import pathlib
 from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway import container
-from gateway.errors import Unavailable
+from gateway.connections import open_spool
+from gateway.domain.ids import uuid7_hex
+from gateway.errors import NotFound, Unavailable
 from gateway.settings import load_settings
+from tests.builders import make_inbound
 
 SAMPLE = str(pathlib.Path(__file__).parents[2] / "catalog.yaml")
 
@@ -16,6 +20,7 @@ async def environment(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -
         "GATEWAY_CATALOG": SAMPLE,
         "GATEWAY_TABLES": f"sqlite:///{tmp_path}/tables.db",
         "GATEWAY_BLOBS": f"file://{tmp_path}/blobs",
+        "GATEWAY_SPOOL": f"{tmp_path}/spool",
         "GATEWAY_KEY_PEPPER": "x" * 16,
         "GATEWAY_ADMIN_KEY": "y" * 16,
         "SIMULATOR_URL": "http://127.0.0.1:1",
@@ -88,3 +93,32 @@ async def test_closing_closes_everything_although_the_store_is_gone(environment:
     gateway = await container.build(load_settings())
     await gateway.tables.close()
     await gateway.close()
+
+
+async def test_a_record_that_the_store_does_not_take_at_the_end_is_brought_in_by_the_next_gateway(
+    environment: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    gateway = await container.get()
+    request_id = f"req_{uuid7_hex(container.clock.utc().timestamp())}"
+    await gateway.tables.close()
+    with pytest.raises(NotFound):
+        await gateway.pipeline.refuse(make_inbound(request_id=request_id, received_s=container.clock.now_s()), NotFound("nothing is there"))
+    await container.shutdown()
+    assert len(list((tmp_path / "spool").glob("*.spool"))) == 1
+    again = await container.get()
+    async with asyncio.timeout(20):
+        while list((tmp_path / "spool").glob("*.spool")):  # noqa: ASYNC110 - the recorder's own task works
+            await asyncio.sleep(0.01)
+    record = await again.reports.record(request_id)
+    assert (record["error_code"], record["status"]) == ("not_found", 404)
+
+
+def test_a_spool_is_its_stores_whatever_its_key_is(environment: dict[str, str]) -> None:
+    def store(tables: str) -> str:
+        return open_spool(load_settings(environment | {"GATEWAY_TABLES": tables}))._prefix
+
+    account = "DefaultEndpointsProtocol=https;AccountName=one;AccountKey={};EndpointSuffix=core.windows.net"
+    assert store(account.format("old")) == store(account.format("new"))
+    assert store(account.format("old")) != store(account.format("old").replace("=one", "=two"))
+    assert store("https://one.table.core.windows.net?sig=a") == store("https://one.table.core.windows.net?sig=b")
+    assert store("sqlite:///a.db") != store("sqlite:///b.db")
