@@ -24,7 +24,8 @@ from gateway.domain.needs import needs_of
 from gateway.domain.output_limit import within
 from gateway.domain.request import Request
 from gateway.errors import PaymentRequired, RequestError
-from gateway.metering.estimate import Offer, can_replace, offers, worst_cost_micro_usd
+from gateway.metering.estimate import worst_cost_micro_usd
+from gateway.metering.offers import Offer, can_replace, offers
 
 ACCEPT = "x-gateway-accept-cost-usd"
 PLAN = "x-gateway-cost-plan"
@@ -109,11 +110,11 @@ def planned(
     drafting = catalog.find(rule.draft_model) if rule.then == "draft" and not call.pinned else None
     if drafting is None or drafting.lifecycle.is_over(utc) or not can_replace(drafting, model, call.operation, needs):
         rule = CallCost(rule.over_usd)
-    estimate = worst_cost_micro_usd(catalog, model, tenant, prompt, output, utc, units=units)
+    estimate = worst_cost_micro_usd(catalog, model, tenant, prompt, output, utc, units=units, operation=call.operation)
 
     def cheaper() -> Sequence[Offer]:
         asked = partial(allows, product, narrowed=principal.models)
-        return offers(catalog, asked, model, tenant, prompt, output, utc, operation=call.operation, needs=needs)
+        return offers(catalog, asked, model, tenant, prompt, output, utc, operation=call.operation, needs=needs, units=units)
 
     draft = check(rule, headers, model.id, estimate, cheaper)
     if draft is None or drafting is None:

@@ -13,11 +13,11 @@ import datetime
 import fnmatch
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.domain.call import Operation
-from gateway.domain.capabilities import may_serve
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import PoolMember, Price
 from gateway.domain.policy import Rule
@@ -25,20 +25,29 @@ from gateway.domain.policy import Rule
 TOKENS_PER_PRICE = 1_000_000
 JUDGE_TOKENS = 512  # what stands around an answer in a judge's prompt, beside the operator's question
 VERDICT_TOKENS = 64
-MOST_OFFERS = 5
+# Tokens that a unit takes at most where a deployment is paid by the token for it. Generous: an image; a second that is heard (some
+# 17, at the prices of gpt-4o-transcribe by the minute and by the token) with the words in it; a character that is spoken (some 20 a
+# second, likewise); the 1,000 bytes of a body that stand for a unit of what is passed through.
+TOKENS_PER_UNIT: Mapping[Operation, int] = MappingProxyType({
+    Operation.IMAGES: 10_000,
+    Operation.TRANSCRIPTION: 40,
+    Operation.SPEECH: 4,
+    Operation.FORWARD: 1000,
+})  # fmt: skip
 _NO_END = 2**62
-
-# Tells whether the caller may ask for a model.
-type Allowed = Callable[[Model], bool]
 
 
 class Rates(NamedTuple):
-    """What a token of the prompt, one of the answer and a unit cost at most, in micro-USD per million; `fixed` comes on top."""
+    """What a token of the prompt, one of the answer and a unit cost at most, in micro-USD per million; `fixed` comes on top.
+
+    `token`: the dearest token of deployments that have no price for units.
+    """
 
     input: int = 0
     output: int = 0
     unit: int = 0
     fixed: int = 0
+    token: int = 0
 
 
 class Bound(NamedTuple):
@@ -52,20 +61,14 @@ class Bound(NamedTuple):
     only_units: bool = False
 
 
-class Offer(NamedTuple):
-    """A cheaper model, and what the call may cost there."""
-
-    model: str
-    cost_micro_usd: int
-
-
 # By catalogue: they are never changed, only replaced.
 _bounds: "weakref.WeakKeyDictionary[Catalog, dict[tuple[str, str, datetime.date], Bound | None]]" = weakref.WeakKeyDictionary()
 
 
 def worst_cost_micro_usd(
-    catalog: Catalog, model: Model, tenant: str, input_tokens: int, output_tokens: int, utc: datetime.datetime, *, units: int = 0
-) -> int | None:
+    catalog: Catalog, model: Model, tenant: str, input_tokens: int, output_tokens: int, utc: datetime.datetime,
+    *, units: int = 0, operation: Operation = Operation.CHAT,
+) -> int | None:  # fmt: skip
     """Return what a call costs at most, in micro-USD; None where something that may answer it has no price.
 
     Args:
@@ -76,6 +79,7 @@ def worst_cost_micro_usd(
         output_tokens: At most so many in all choices together.
         utc: Prices are those of its day.
         units: At most so many images, characters, seconds ….
+        operation: What they are of: where units have no price, their tokens are bounded by it (TOKENS_PER_UNIT).
     """
     known = _bounds.get(catalog)
     if known is None:
@@ -90,55 +94,10 @@ def worst_cost_micro_usd(
     if bound is None or (bound.only_units and not units):
         return None
     rates = bound.rates[bisect_left(bound.edges, input_tokens)] if bound.edges else bound.rates[0]
-    cost = input_tokens * rates.input + output_tokens * rates.output + units * rates.unit + rates.fixed
+    cost = input_tokens * rates.input + output_tokens * rates.output + rates.fixed
+    if units:
+        cost += units * max(rates.unit, rates.token * TOKENS_PER_UNIT.get(operation, 0))
     return -(-cost // TOKENS_PER_PRICE)
-
-
-def offers(
-    catalog: Catalog,
-    allowed: Allowed,
-    model: Model,
-    tenant: str,
-    input_tokens: int,
-    output_tokens: int,
-    utc: datetime.datetime,
-    *,
-    operation: Operation,
-    needs: frozenset[str] = frozenset(),
-) -> tuple[Offer, ...]:
-    """Return the models that can do the same for less, the cheapest first, at most MOST_OFFERS.
-
-    Args:
-        catalog: As it stands now.
-        allowed: Which of its models the caller may ask for.
-        model: The one that was asked for. One that says nothing of what it can do is replaced only by others that say nothing.
-        tenant: Who pays.
-        input_tokens: At most so many in the prompt.
-        output_tokens: At most so many in all choices together.
-        utc: Prices are those of its day.
-        operation: What is asked for.
-        needs: What else the call needs.
-    """
-    own = worst_cost_micro_usd(catalog, model, tenant, input_tokens, output_tokens, utc)
-    found = []
-    for other in catalog.models:
-        if other.id == model.id or other.hidden or other.lifecycle.is_over(utc) or not allowed(other):
-            continue
-        if not can_replace(other, model, operation, needs):
-            continue
-        if other.context_window is not None and other.context_window < input_tokens + output_tokens:
-            continue
-        cost = worst_cost_micro_usd(catalog, other, tenant, input_tokens, output_tokens, utc)
-        if cost is not None and (own is None or cost < own):
-            found.append(Offer(other.id, cost))
-    return tuple(sorted(found, key=lambda offer: (offer.cost_micro_usd, offer.model))[:MOST_OFFERS])
-
-
-def can_replace(other: Model, model: Model, operation: Operation, needs: frozenset[str]) -> bool:
-    """Tell whether a model says that it can do what was asked of another; of one that says nothing only such another is replaced."""
-    if not other.capabilities:
-        return not model.capabilities
-    return may_serve(operation, other.capabilities) and needs <= frozenset(other.capabilities)
 
 
 def bound_of(catalog: Catalog, model: Model, tenant: str, utc: datetime.datetime) -> Bound | None:
@@ -196,11 +155,13 @@ def _way(catalog: Catalog, target: Model, pool: tuple[PoolMember, ...], tenant: 
     total = _dearest([of(pool, prompt), *[of(_pool(catalog, name), prompt) for name in _fallbacks(target)]])
     for tier in target.tiers:
         rates = of(_pool(catalog, tier.model), prompt)
-        total = Rates(total.input + rates.input, total.output + rates.output, total.unit + rates.unit, total.fixed)
+        total = Rates(
+            total.input + rates.input, total.output + rates.output, total.unit + rates.unit, total.fixed, total.token + rates.token
+        )
         if tier.verify.judge_model:  # it reads the request and the answer
             judge, asked = of(_pool(catalog, tier.verify.judge_model), _NO_END), len(tier.verify.question.encode()) + JUDGE_TOKENS
             fixed = total.fixed + asked * judge.input + VERDICT_TOKENS * judge.output
-            total = Rates(total.input + judge.input, total.output + judge.input, total.unit, fixed)
+            total = Rates(total.input + judge.input, total.output + judge.input, total.unit, fixed, total.token)
     return total
 
 
@@ -225,7 +186,8 @@ def _most(price: Price, prompt: int) -> Rates:
     inputs = [value for each in read for value in (each.input, each.cached_input, each.cache_write, each.cache_write_1h, each.audio_input)]
     outputs = [value for each in read for value in (each.output, each.audio_output)]
     units = [value for each in read for value in (each.unit, *[unit for _, unit in each.units])]
-    return Rates(_largest(inputs), _largest(outputs), _largest(units))
+    token = 0 if any(value is not None for value in units) else max(_largest(inputs), _largest(outputs))
+    return Rates(_largest(inputs), _largest(outputs), _largest(units), token=token)
 
 
 def _largest(values: Iterable[int | None]) -> int:

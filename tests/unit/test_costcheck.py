@@ -13,7 +13,7 @@ from gateway.domain.deployment import Price
 from gateway.domain.labels import Labels
 from gateway.domain.request import Request
 from gateway.errors import PaymentRequired, RequestError
-from gateway.metering.estimate import Offer
+from gateway.metering.offers import Offer
 from tests.builders import make_call, make_deployment, make_model, make_principal, make_product
 
 ASK = CallCost(over_usd=0.10)

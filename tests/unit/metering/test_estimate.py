@@ -10,7 +10,8 @@ from gateway.domain.call import Operation, Usage
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import DatedPrice, Deployment, PoolMember, Price, PriceTier
 from gateway.domain.policy import Fallbacks, Lifecycle, LifecycleState, Rule, TenantPrice, Tier, Verifier, When
-from gateway.metering.estimate import JUDGE_TOKENS, MOST_OFFERS, VERDICT_TOKENS, Offer, offers, worst_cost_micro_usd
+from gateway.metering.estimate import JUDGE_TOKENS, VERDICT_TOKENS, worst_cost_micro_usd
+from gateway.metering.offers import MOST_OFFERS, Offer, offers
 from gateway.metering.pricing import cost_micro_usd
 from tests.builders import make_deployment, make_model, make_price
 
@@ -111,6 +112,15 @@ def test_units_count_and_nobody_guesses_how_many_there_are() -> None:
     catalog = Catalog((model,), ())
     assert worst(catalog, model, 0, 0, units=2) == 80_000
     assert worst(catalog, model, 10, 0) is None
+
+
+@pytest.mark.parametrize(("operation", "each"), [(Operation.IMAGES, 10_000), (Operation.TRANSCRIPTION, 40), (Operation.CHAT, 0)])
+def test_units_that_are_paid_by_the_token_are_bounded_by_their_tokens(operation: Operation, each: int) -> None:
+    by_token, by_unit = Price(5_000_000, 30_000_000), Price(0, 0, unit=7_000_000)
+    model = make_model(at(by_token, "a"))
+    assert worst(Catalog((model,), ()), model, 100, 0, units=3, operation=operation) == 500 + 3 * each * 30
+    mixed = make_model(at(by_token, "a"), at(by_unit, "b"))
+    assert worst(Catalog((mixed,), ()), mixed, 0, 0, units=3, operation=operation) == 3 * max(7, each * 30)
 
 
 def test_another_catalogue_has_bounds_of_its_own() -> None:
