@@ -73,6 +73,7 @@ class Book:
         self.down = False
         self.waiters = 0  # calls that wait for an exchange, or have not taken yet what it brought
         self.told_s = float("-inf")
+        self._told_at = self._deciding_at = clock.utc()  # what was admitted later stands in no lease that was
         self._seq = 0
         self._pending: dict[int, _Told] = {}
         self._removing = 0  # the attempt that removes the lease
@@ -234,8 +235,19 @@ class Book:
             possible = least <= purse.ceiling.amount
             asks[purse] = purse.ask(sum(amounts), least, now_s, utc_s, possible=possible, keep=self.waiters > 0, final=final)
         self._seq += 1
+        self._deciding_at = self._clock.utc()
         renew = any(purse.flights for purse in asks)
-        outcome = exchange(rows, tuple(asks.values()), self.scope.kind, self._worker, self._seq, utc, final=final, renew=renew)
+        outcome = exchange(
+            rows,
+            tuple(asks.values()),
+            self.scope.kind,
+            self._worker,
+            self._seq,
+            utc,
+            since=self._told_at,
+            final=final,
+            renew=renew,
+        )
         if final and LEASE + self._worker in rows.leases and not any(outcome.outs.values()):
             self._removing = self._seq
         return {purse: ask.report for purse, ask in asks.items()}, outcome
@@ -249,6 +261,7 @@ class Book:
             purse.learn(outcome.free[purse.row], outcome.slots[purse.row], outcome.holders, now_s, utc_s)
         self._old = [purse for purse in self._old if not purse.idle]
         self.told_s = now_s
+        self._told_at = self._deciding_at
         self.down_until_s = float("-inf")
         if self.down:
             self.down = False

@@ -127,7 +127,16 @@ class _Counter:
 
 
 def exchange(
-    rows: Rows, asks: Sequence[Ask], scope: str, worker: str, seq: int, utc: datetime.datetime, *, final: bool = False, renew: bool = False
+    rows: Rows,
+    asks: Sequence[Ask],
+    scope: str,
+    worker: str,
+    seq: int,
+    utc: datetime.datetime,
+    *,
+    since: datetime.datetime | None = None,
+    final: bool = False,
+    renew: bool = False,
 ) -> Outcome:
     """Decide one exchange.
 
@@ -138,6 +147,7 @@ def exchange(
         worker: Whose lease.
         seq: Of this attempt; no other attempt of this worker may have it.
         utc: Now.
+        since: From when on calls belong to a lease that begins now; by default from now on.
         final: The worker goes: nothing is granted, and its lease is removed if it holds nothing any more.
         renew: Its lease must go on although it holds nothing: calls are under way whose records are still to come.
     """
@@ -163,7 +173,7 @@ def exchange(
         writes += _announce(counter, ask, scope, utc, refused=refused)
     for ask in asks:
         writes += _write_counter(rows.counters.get(ask.row), ask, counters[ask.row])
-    writes += _write_lease(own, LEASE + worker, new_held, seq, utc, final=final, changed=renew or bool(writes))
+    writes += _write_lease(own, LEASE + worker, new_held, seq, utc, since or utc, final=final, changed=renew or bool(writes))
     return Outcome(
         tuple(writes),
         outs,
@@ -265,6 +275,7 @@ def _write_lease(
     held: Mapping[str, tuple[int, int]],
     seq: int,
     utc: datetime.datetime,
+    since: datetime.datetime,
     *,
     final: bool,
     changed: bool,
@@ -275,6 +286,6 @@ def _write_lease(
     if not changed and not holds and (own is None or held == held_of(own)):
         return []
     expires = utc + datetime.timedelta(seconds=LEASE_S)
-    since = own.values.get("since", utc) if own is not None else utc
-    values: dict[str, Value] = {"held": encoded(held), "expires": expires, "seq": seq, "since": since}
+    begun = own.values.get("since", since) if own is not None else since
+    values: dict[str, Value] = {"held": encoded(held), "expires": expires, "seq": seq, "since": begun}
     return [Write(Action.INSERT, row, values) if own is None else Write(Action.REPLACE, row, values, own.etag)]

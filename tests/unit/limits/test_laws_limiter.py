@@ -398,3 +398,30 @@ def test_table_calls_are_few_in_a_steady_state(make_world):
     world.run(drive())
     calls = sum(wire.calls for wire in world.wires.values())
     assert calls / reservations <= 0.05, calls
+
+
+def test_what_was_let_pass_while_the_store_was_down_stays_charged_when_its_holder_dies(make_world):
+    world = make_world([BUDGET], [], outage_percent=5)
+    world.allowance = lambda ceiling: ceiling.amount * 5 // 100
+    name = world.start()
+    world.store.down = True
+    call = world.run(world.reserve(name, "sub_1", ASK))
+    world.store.down = False
+    world.settle(call, ASK)
+    world.advance(20.0)  # now the store knows
+    world.kill(name)
+    world.end()
+
+
+def test_a_holder_that_was_idle_for_so_long_that_its_lease_is_gone_begins_a_new_one(make_world):
+    world = make_world([BUDGET], [])
+    name = world.start()
+    for _ in range(3):
+        world.settle(world.run(world.reserve(name, "sub_1", ASK)), ASK)
+        world.advance(2 * GRACE.total_seconds())
+        world.reconcile()
+        world.check_counters()
+    world.settle(world.run(world.reserve(name, "sub_1", ASK)), ASK)
+    world.advance(1.0)
+    world.kill(name)
+    world.end()
