@@ -54,7 +54,7 @@ async def demo_keys(url: str, admin_key: str, data: Path) -> dict[str, str]:
     proof = {"x-azure-fdid": front} if (front := os.environ.get("GATEWAY_TRUSTED_FRONT_DOOR_ID")) else {}
     async with aiohttp.ClientSession(base_url=url, headers={"authorization": f"Bearer {admin_key}", **proof}) as session:
         kept = _read(path)
-        if kept is None or not await _stand(session, {one["subscription"] for one in kept.values()}):
+        if kept is None or not await _stand(session, {one["key"].removeprefix("gwk_").partition("_")[0] for one in kept.values()}):
             made = {product: await _subscribe(session, product) for product in (ALWAYS, SAMPLE)}
             kept = {product: one for product, one in made.items() if one}
             write_private(path, json.dumps({"made_under": _pepper_mark(), "keys": kept}) + "\n")
@@ -76,7 +76,7 @@ def _pepper_mark() -> str:
 
 
 async def _stand(session: aiohttp.ClientSession, wanted: set[str]) -> bool:
-    """Say whether the store has all these subscriptions, active; an app that lists none is believed to."""
+    """Say whether active subscriptions have all these keys, by their ids; an app that lists none is believed to."""
     after = ""
     while wanted:
         query = {"tenant": TENANT, "limit": "1000"} | ({"after": after} if after else {})
@@ -84,7 +84,7 @@ async def _stand(session: aiohttp.ClientSession, wanted: set[str]) -> bool:
             if response.status != 200:
                 return True
             page: dict[str, Any] = await response.json()
-        wanted = wanted - {one["id"] for one in page["data"] if one["state"] == "active"}
+        wanted = wanted - {slot["id"] for one in page["data"] if one["state"] == "active" for slot in one["key_slots"]}
         after = page["after"] or ""
         if not after:
             break

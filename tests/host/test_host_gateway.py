@@ -64,6 +64,17 @@ def test_makes_new_demo_keys_when_the_kept_ones_are_refused(run_host: Any, tmp_p
     assert len({running.demo_keys["unlimited"] for running in (first, second, other)}) == 3
 
 
+def test_makes_a_new_demo_key_for_one_that_was_revoked(run_host: Any, tmp_path: Path) -> None:
+    first = run_host("--data", str(tmp_path / "data"))
+    listing = asking.ask(first, "GET", "/manage/subscriptions?product=starter", key=first.admin_key).json()
+    path = f"/manage/subscriptions/{listing['data'][0]['id']}/keys/primary/revoke"
+    assert asking.ask(first, "POST", path, key=first.admin_key).status == 200
+    assert first.stop() == 0
+    second = run_host("--data", str(tmp_path / "data"))
+    assert asking.ask(second, "GET", "/v1/models", key=second.demo_keys["starter"]).status == 200
+    assert second.stop() == 0
+
+
 def test_a_start_leaves_no_usage_of_its_own(run_host: Any, tmp_path: Path) -> None:
     keys = []
     for _ in range(2):  # keys that are made, and keys that are kept
