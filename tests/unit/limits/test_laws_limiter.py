@@ -288,6 +288,16 @@ def test_what_a_killed_holder_spent_and_did_not_tell_counts_for_its_minute(make_
     world.end()
 
 
+def test_places_of_a_living_holder_stay_its_own_for_as_long_as_its_calls_last(make_world):
+    world = make_world([Ceiling(Metric.CONCURRENCY, NOW, 5)], [])
+    holder, other = world.start(), world.start()
+    assert drain(world, holder, settled=False) == 5
+    for _ in range(70):
+        world.advance(1.0)
+        assert drain(world, other, settled=False) == 0
+    world.end()
+
+
 def test_places_of_a_killed_holder_come_back_when_its_lease_is_over(make_world):
     world = make_world([Ceiling(Metric.CONCURRENCY, NOW, 5)], [])
     victim, other = world.start(), world.start()
