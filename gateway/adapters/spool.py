@@ -148,7 +148,6 @@ class FileSpool:
                 if name in self._held or self._claim(name):
                     return name, self._entries(name)
             except OSError as exc:  # the others are not the worse for it
-                self._stuck.add(name)
                 self._say(f"the file {name} of the spool %s cannot be read: %s", exc)
         return None
 
