@@ -2,11 +2,11 @@
 
 A spike is a level that neither the last hour nor this time of day explains, for two buckets running:
 
-- over 3 times the median of the hour before (and over what its noise explains: 3.5 robust standard deviations of the logarithms),
+- over 3 times the median of the hour before (and over what its noise explains: 3.75 robust standard deviations of the logarithms),
 - over 2 times what is usual at this time of day: of each of the last 7 days the highest that was held for a quarter of an
   hour within half an hour of now, and of these the second highest. So neither mornings nor Mondays are spikes, and one
   mad day does not hide the next,
-- one of the two buckets may be lower, down to 2 times the hour before: a spike does not begin on the minute.
+- one of the two buckets may be lower, down to 2 times the hour before (and 2 deviations): a spike does not begin on the minute.
 
 It says nothing before it has seen 3 days at this time of day, nor below a least amount, under which all levels are alike.
 While a spike lasts it is not announced again; it has ended after three calm buckets, or after a day: then it is the level.
@@ -28,7 +28,8 @@ BUCKETS_PER_DAY = 86_400 // BUCKET_S
 DAYS = 7
 LEAST_DAYS = 3
 SERIES = DAYS * BUCKETS_PER_DAY + 8  # the current bucket, seven days before it, and half an hour before those
-RATIO, HALF_RATIO, USUAL_RATIO, SIGMAS = 3.0, 2.0, 2.0, 3.5
+RATIO, HALF_RATIO, USUAL_RATIO = 3.0, 2.0, 2.0
+SIGMAS, HALF_SIGMAS = 3.75, 2.0
 _HOUR = 12
 _WINDOW = 6  # half an hour
 _CALM = 3
@@ -95,8 +96,9 @@ def judge(series: Sums, least: int) -> Verdict | None:
     if len(days) < LEAST_DAYS:
         return None
     usual = sorted(_held(day) for day in days)[-2]
-    noise = math.exp(SIGMAS * _TO_SIGMA * statistics.median(_deviations([hour, *days])))
-    spike = higher > max(RATIO, noise) * recent and higher > USUAL_RATIO * usual
+    noise = math.exp(_TO_SIGMA * statistics.median(_deviations([hour, *days])))
+    high, half = max(RATIO, noise**SIGMAS), max(HALF_RATIO, noise**HALF_SIGMAS)
+    spike = higher > max(high * recent, USUAL_RATIO * usual) and lower > half * recent
     return Verdict(series[-1] or 0, round(max(recent, usual)), spike)
 
 

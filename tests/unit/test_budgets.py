@@ -91,6 +91,12 @@ async def test_every_calendar_limit_is_shown_with_what_is_charged(tables: FakeTa
     assert not any("ann" in str(each) for each in users)
 
 
+async def test_what_workers_hold_is_charged_as_well(tables: FakeTables, budgets: Budgets) -> None:
+    await tables.insert("limits", "tenant|contoso", "c|cost.month|2026-01", {"spent": 3_000_000, "out": 500_000})
+    data = (await budgets.page(asked(tenant="contoso")))["data"]
+    assert [(each["charged_usd"], each["percent"]) for each in data if each["scope"] == "tenant"] == [(3.5, 35.0)]
+
+
 async def test_a_line_says_whose_limit_it_is_and_when_its_window_ends(budgets: Budgets, clock: FakeClock) -> None:
     data = (await budgets.page(asked(tenant="contoso")))["data"]
     (tokens,) = [each for each in data if each["metric"] == "tokens" and each["name"] == "sub_0"]

@@ -110,6 +110,30 @@ async def test_two_that_deliver_at_once_tell_it_once(outbox: Outbox, restart: Re
     assert receiver.told == [make_alert().id]
 
 
+class _SlowTables(FakeTables):
+    """Lets others come to their turn after each read."""
+
+    async def get(self, table, partition, row):  # type: ignore[no-untyped-def]
+        entity = await super().get(table, partition, row)
+        await asyncio.sleep(0)
+        return entity
+
+
+async def test_of_many_that_want_an_alert_one_gets_it(clock: FakeClock) -> None:
+    outbox = Outbox(_SlowTables(), clock, ["webhook"])
+    await outbox.add(make_alert())
+    claims = await asyncio.gather(*(outbox.claim(make_alert().id) for _ in range(5)))
+    assert sum(claim is not None for claim in claims) == 1
+
+
+async def test_what_another_has_just_tried_in_vain_is_not_tried_at_once(outbox: Outbox, restart: Restart, receiver: Receiver) -> None:
+    await outbox.add(make_alert())
+    (name,) = await outbox.due()
+    receiver.failing = DOWN
+    assert await restart().run() == 0
+    assert await outbox.claim(name) is None
+
+
 async def test_a_receiver_that_is_down_is_asked_ever_more_rarely_for_a_day(
     outbox: Outbox, restart: Restart, receiver: Receiver, clock: FakeClock, tables: FakeTables
 ) -> None:

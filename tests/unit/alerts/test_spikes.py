@@ -54,6 +54,11 @@ def ramp(rng: random.Random, index: int) -> int:
     return round(100_000 * math.exp(index / MONTH * math.log(100)) * noise(rng))
 
 
+def wild(rng: random.Random, index: int) -> int:
+    """Half of it, or nearly double, at any time."""
+    return round(1_000_000 * math.exp(rng.gauss(0, 2 * NOISE)))
+
+
 def hardly_any(rng: random.Random, index: int) -> int:
     return rng.choice([0] * 30 + [5_000, 20_000, 60_000, 200_000])
 
@@ -86,6 +91,10 @@ def alarms(traffic: Traffic, seed: int, buckets: int = MONTH) -> list[int]:
 @pytest.mark.parametrize("traffic", [flat, calls, office_hours, sun, ramp, hardly_any, gaps])
 def test_says_at_most_once_a_month_what_is_not_so(traffic: Traffic) -> None:
     assert sum(len(alarms(traffic, seed)) for seed in SEEDS) <= len(SEEDS)
+
+
+def test_what_is_wild_by_nature_is_told_hardly_more_often() -> None:
+    assert sum(len(alarms(wild, seed)) for seed in SEEDS) <= 2 * len(SEEDS)
 
 
 def found_of(traffic: Traffic, hours: tuple[int, int] = (0, 23)) -> float:

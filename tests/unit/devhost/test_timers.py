@@ -65,9 +65,10 @@ async def run_until_stopped(clock: FakeClock, timer: Timer) -> None:
 
 
 async def test_runs_at_its_times_though_a_run_fails_and_never_beside_itself(caplog: pytest.LogCaptureFixture) -> None:
-    clock, begun = FakeClock(NOW), []
+    clock, begun, last = FakeClock(NOW), [], []
 
     async def run(text: str) -> None:
+        last.append(json.loads(text)["ScheduleStatus"]["Last"][11:19])
         begun.append(clock.utc().strftime("%H:%M:%S"))
         if len(begun) == 1:
             raise ValueError("the first one fails")
@@ -77,6 +78,7 @@ async def test_runs_at_its_times_though_a_run_fails_and_never_beside_itself(capl
 
     await run_until_stopped(clock, Timer("tick", every_minute(), run))
     assert begun == ["12:35:00", "12:36:00", "12:38:00", "12:40:00"]
+    assert last == ["00:00:00", *begun[:3]]
     assert "the first one fails" in caplog.text
 
 
