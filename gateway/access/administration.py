@@ -7,7 +7,8 @@ is another's is answered as if it were not there.
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.access.administration_documents import Documents, is_id, offer_shape, product_shape, tenant_shape
+from gateway.access.administration_documents import Documents, is_id
+from gateway.access.administration_shapes import offer_shape, product_shape, tenant_shape
 from gateway.access.directory import Directory
 from gateway.access.directory_changes import Registry, product_not_found, tenant_not_found
 from gateway.access.memory import Memory

@@ -1,4 +1,4 @@
-"""Administrators' documents become tenants, products and subscriptions, and these become what is shown. Pure.
+"""Administrators' documents become tenants, products and subscriptions. Pure.
 
 A document of a change names members: one that is not there stays, null takes it away, and each is replaced as a whole. Only what
 a document names is checked, so that a change never fails for what it leaves alone. Every fault names its field. Ids are letters,
@@ -249,25 +249,3 @@ def _with_small_identities(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _fault(param: str, message: str) -> RequestError:
     return RequestError(f"'{param}' {message}", param=param, code="invalid_value")
-
-
-def tenant_shape(tenant: Tenant) -> dict[str, Any]:
-    """Return a tenant as it is shown."""
-    return {name: getattr(tenant, name) for name in tenant.__struct_fields__}
-
-
-def product_shape(product: Product) -> dict[str, Any]:
-    """Return a product as it is shown to an administrator of the gateway."""
-    return {name: getattr(product, name) for name in product.__struct_fields__}
-
-
-def offer_shape(product: Product) -> dict[str, Any]:
-    """Return a product as it is shown to a tenant's administrator."""
-    return {"id": product.id, "models": product.models, "limits": product.limits}
-
-
-def subscription_shape(subscription: Subscription) -> dict[str, Any]:
-    """Return a subscription as it is shown: its keys' ids, and no secret, because none is known."""
-    shape = {name: getattr(subscription, name) for name in subscription.__struct_fields__ if name not in ("keys", "held")}
-    slots = sorted(subscription.keys, key=lambda each: (each.slot, each.expires_at is not None, each.id))
-    return shape | {"roles": sorted(subscription.roles), "key_slots": slots}

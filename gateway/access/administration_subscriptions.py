@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.access.administration_documents import Documents, check_id, is_id, subscription_shape
+from gateway.access.administration_documents import Documents, check_id, is_id
+from gateway.access.administration_shapes import subscription_shape
 from gateway.access.directory import Directory
 from gateway.access.directory_changes import Changed, subscription_not_found
 from gateway.access.directory_rows import SLOTS

@@ -24,9 +24,8 @@ PLACEHOLDER = re.compile(r"<!-- [A-Z]+:|\b(?:TODO|TBD|FIXME|XXX)\b")
 RUNNABLE = [(name, block) for name in DOCUMENTS if (ROOT / name).exists() for block in blocks(read(name)) if block.runnable]
 # Codes that no request can bring about, with the reason.
 UNREACHABLE = {
-    "precondition_failed": "If-Match is not read yet",
     "entity_exists": "the store's own word; becomes conflict",
-    "entity_changed": "the store's own word; nothing is written conditionally yet",
+    "entity_changed": "the store's own word; becomes conflict, or another try",
 }
 
 
