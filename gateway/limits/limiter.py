@@ -70,8 +70,7 @@ class _Plan:
     __slots__ = ("entries", "heads", "scopes", "stale_s")
 
     def __init__(self, scopes: tuple[Scope, ...], entries: _Entries) -> None:
-        self.scopes = scopes
-        self.entries = entries
+        self.scopes, self.entries = scopes, entries
         purses = [purse for _, purse in entries]
         self.heads = heads_of(purses)
         self.stale_s = min((purse.ends_s for purse in purses), default=float("inf"))
@@ -99,6 +98,7 @@ class Limiter:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def reserve(self, scopes: tuple[Scope, ...], asked: Amounts) -> Reservation:
         """Count the call at every scope, or refuse it and count nothing.
@@ -164,9 +164,11 @@ class Limiter:
 
     async def close(self) -> None:
         """Return all slices; what the store does not take now counts as spent until the ledger proves otherwise."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        if self._ticking is not None:
+            await asyncio.wait({self._ticking})
         books = list(self._books.values())
         for start in range(0, len(books), AT_ONCE):
             left = await asyncio.gather(*(book.surrender() for book in books[start : start + AT_ONCE]), return_exceptions=True)
@@ -273,7 +275,7 @@ class Limiter:
         except Exception:
             log.exception("slices could not be looked after")
         self._timer = None
-        if self._books:
+        if self._books and not self._closed:
             self._wake()
 
 
