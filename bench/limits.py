@@ -41,6 +41,7 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 PROCESSES = 4
 TASKS = 8
 ROUNDS = 3
+WARM_S = 3.0  # before anything is counted: slices grow with use
 SECONDS = 4.0
 MUCH = 10**12
 ASKED, USED = Amounts(1, 400, 500, 6000), Amounts(1, 400, 150, 2500)
@@ -49,11 +50,11 @@ OWN = (Ceiling(Metric.TOKENS, MINUTE, MUCH), Ceiling(Metric.REQUESTS, "day", MUC
 
 
 class Counted:
-    """A store whose calls are counted."""
+    """A store whose calls are counted, and the reservations that were made with it."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self.calls = 0
+        self.calls = self.made = 0
 
     def __getattr__(self, name: str) -> Any:
         self.calls += 1
@@ -68,28 +69,22 @@ def open_store(location: str) -> Tables:
     return tables.connect(location, None)
 
 
-async def leases(tables: Tables, partition: str, end_s: float) -> int:
+async def leases(tables: Counted, partition: str, end_s: float) -> None:
     limiter = Limiter(tables, SystemClock(), secrets.token_hex(4), random.Random())
     scopes = (Scope("tenant", f"tenant|{partition}", TENANT), Scope("subscription", f"subscription|{partition}|one", OWN))
-    made = 0
 
     async def call() -> None:
-        nonlocal made
         while time.monotonic() < end_s:
             limiter.settle(await limiter.reserve(scopes, ASKED), USED)
-            made += 1
+            tables.made += 1
             await asyncio.sleep(0)  # a call waits for its backend, and lets others run
 
     await asyncio.gather(*(call() for _ in range(TASKS)))
     await limiter.close()
-    return made
 
 
-async def read_modify_write(tables: Tables, partition: str, end_s: float) -> int:
-    made = 0
-
+async def read_modify_write(tables: Counted, partition: str, end_s: float) -> None:
     async def call() -> None:
-        nonlocal made
         while time.monotonic() < end_s:
             with contextlib.suppress(EntityChanged, EntityExists, StoreUnavailable):
                 found = await tables.get("plain", partition, "counter")
@@ -97,10 +92,9 @@ async def read_modify_write(tables: Tables, partition: str, end_s: float) -> int
                     await tables.insert("plain", partition, "counter", {"used": ASKED.tokens})
                 else:
                     await tables.replace("plain", partition, "counter", {"used": int(str(found.values["used"])) + ASKED.tokens}, found.etag)
-                made += 1
+                tables.made += 1
 
     await asyncio.gather(*(call() for _ in range(TASKS)))
-    return made
 
 
 WAYS = {"leases": leases, "read-modify-write": read_modify_write}
@@ -112,9 +106,15 @@ async def work(way: str, store: str, partition: str, seconds: float) -> None:
     await tables.get("limits", partition, "none")
     print("ready", flush=True)
     sys.stdin.readline()
-    counted, began_s, before_s = Counted(tables), time.monotonic(), time.process_time()
-    made = await WAYS[way](counted, partition, began_s + seconds)
-    told = {"made": made, "calls": counted.calls, "wall_s": time.monotonic() - began_s, "cpu_s": time.process_time() - before_s}
+    counted, marks = Counted(tables), []
+
+    def mark() -> None:
+        marks.append((counted.made, counted.calls, time.monotonic(), time.process_time()))
+
+    asyncio.get_running_loop().call_later(WARM_S, mark)
+    await WAYS[way](counted, partition, time.monotonic() + WARM_S + seconds)
+    mark()
+    told = dict(zip(("made", "calls", "wall_s", "cpu_s"), (after - before for before, after in zip(*marks, strict=True)), strict=True))
     await tables.close()
     print(json.dumps(told), flush=True)
 
