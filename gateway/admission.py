@@ -79,7 +79,9 @@ class Admission:
         if not priced:
             return sizes
         prompt, output, tenant, utc = sizes.input_tokens, sizes.output_tokens, request.principal.tenant, self._clock.utc()
-        cost = worst_cost_micro_usd(request.catalog, model, tenant, prompt, output, utc, units=units_at_most(request.call))
+        cost = worst_cost_micro_usd(
+            request.catalog, model, tenant, prompt, output, utc, units=units_at_most(request.call), operation=request.call.operation
+        )
         if cost is None and any(ceiling.mode is Mode.ENFORCE for ceiling in priced):
             message = (
                 f"a budget is on this call, and something that may answer the model {model.id!r} has no price; "

@@ -144,7 +144,7 @@ class Pipeline:
                 call, change = within(call, model)
                 if change:
                     draft.changes.append(change)
-                request = Request(call, model, catalog, principal, read_labels(inbound.headers), deadline_s)
+                request = Request(call, model, catalog, principal, read_labels(inbound.headers, principal.user), deadline_s)
                 if wanted(inbound.headers):
                     return await explain(self._dispatcher, self._health, flight, request, product, self._clock.now_s())
                 if product.call_cost is not None:
@@ -257,9 +257,11 @@ class Pipeline:
     async def _list_models(self, inbound: Inbound, principal: Principal, catalog: Catalog) -> Answer:
         product = await self._products.get(principal.product)
         if inbound.operation is Operation.LIST_MODELS:
-            return Answer(headers={}, body=models_list.render(catalog.visible(product, self._clock.utc()) if product else []))
+            return Answer(
+                headers={}, body=models_list.render(catalog.visible(product, self._clock.utc(), principal.models) if product else [])
+            )
         found = catalog.find(inbound.path_model)
-        if found is None or product is None or not allows(product, found):
+        if found is None or product is None or not allows(product, found, principal.models):
             raise ModelNotFound(f"the model {inbound.path_model!r} does not exist, or your product does not include it", param="model")
         refuse_retired(found, self._clock.utc())
         return Answer(headers={}, body=models_list.render_one(found))

@@ -27,6 +27,8 @@ from gateway.routing.decide import IN_DOUBT
 # Stored responses whose making was counted: so many are remembered, by each worker.
 REMEMBERED_RESPONSES = 10_000
 BYTES_PER_TOKEN = 4
+# What a record says of the deployment whose answer the client gets.
+_OF_THE_ANSWER = ("model", "deployment", "backend", "reason", "upstream_request_id")
 
 
 class Place(Protocol):
@@ -90,7 +92,7 @@ class Flight:
     def pause(self) -> tuple[Any, ...]:
         """Put the attempt that answered away while another model is asked about it."""
         draft = self.draft
-        kept = (self.price, self.place, self.deployment, self.in_doubt, draft.model, draft.deployment, draft.backend, draft.reason)
+        kept = (self.price, self.place, self.deployment, self.in_doubt, *(getattr(draft, name) for name in _OF_THE_ANSWER))
         self.price, self.place = None, None
         return kept
 
@@ -99,7 +101,9 @@ class Flight:
         draft = self.draft
         if self.place is not None:
             self.place.release(0)
-        self.price, self.place, self.deployment, self.in_doubt, draft.model, draft.deployment, draft.backend, draft.reason = kept
+        self.price, self.place, self.deployment, self.in_doubt, *rest = kept
+        for name, value in zip(_OF_THE_ANSWER, rest, strict=True):
+            setattr(draft, name, value)
 
     def answered_by_us(self, price: Price | None) -> None:
         """Note that no backend answers; what earlier attempts left in doubt stays so."""
