@@ -58,7 +58,8 @@ async def test_a_deployment_is_shown_with_its_places_and_without_its_address(des
     shown = (await desk.control.deployment("east")).value
     assert shown == {
         "id": "east", "backend": "aoai-eastus", "protocol": "azure-openai", "name": "gpt4o", "sku": "standard", "region": "eastus",
-        "data_zone": "us", "quota_group": "", "price": {"input": 2.5, "cached_input": 1.25, "output": 10.0}, "price_origin": "none", "draining": False,
+        "data_zone": "us", "quota_group": "", "price": {"input": 2.5, "cached_input": 1.25, "output": 10.0}, "price_origin": "none",
+        "draining": False,
         "pools": [{"model": "gpt-4o", "priority": 1, "weight": 100}, {"model": "ai", "priority": 0, "weight": 1}],
         "health": {"breaker": "closed"}, "overridden": [],
     }  # fmt: skip
