@@ -22,7 +22,11 @@ def sample() -> dict[str, str]:
 
 def test_names_are_what_the_code_reads() -> None:
     strings = {node.value for node in ast.walk(ast.parse(read("gateway/settings.py"))) if isinstance(node, ast.Constant)}
-    read_names = {text for text in strings if isinstance(text, str) and text.isidentifier() and (text.isupper() or text.startswith("GATEWAY_") or "WebJobs" in text)}
+    read_names = {
+        text
+        for text in strings
+        if isinstance(text, str) and text.isidentifier() and (text.isupper() or text.startswith("GATEWAY_") or "WebJobs" in text)
+    }
     assert read_names - PLATFORM == set(NAMES)
     assert len(NAMES) == len(set(NAMES))
 
