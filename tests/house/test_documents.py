@@ -16,7 +16,7 @@ from tests.host.asking import chat
 from tests.host.conftest import started
 from tests.house.sources import ROOT, Block, blocks, codes, files, modules, name_of, read, section, table
 
-REFERENCES = ("docs/alerts.md", "docs/catalogue.md", "docs/costs.md", "docs/edge.md", "docs/providers.md", "docs/routing.md")
+REFERENCES = tuple(f"docs/{name}.md" for name in ("alerts", "catalogue", "costs", "edge", "identity", "limits", "providers", "routing"))
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", *REFERENCES)
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 USUAL_URL = "http://127.0.0.1:7071"
