@@ -57,9 +57,12 @@ class Book:
         worker: This process's name.
         rng: Spreads retries.
         outage_percent: How much of a limit may be taken while the store is down.
+        utc: When it was opened: by the clock as its first call read it, for that call is charged to the lease that begins then.
     """
 
-    def __init__(self, scope: Scope, tables: Tables, clock: Clock, worker: str, rng: random.Random, outage_percent: int) -> None:
+    def __init__(
+        self, scope: Scope, tables: Tables, clock: Clock, worker: str, rng: random.Random, outage_percent: int, utc: datetime.datetime
+    ) -> None:
         self.scope = scope
         self._tables = tables
         self._clock = clock
@@ -73,7 +76,7 @@ class Book:
         self.down = False
         self.waiters = 0  # calls that wait for an exchange, or have not taken yet what it brought
         self.told_s = float("-inf")
-        self._told_at = self._deciding_at = clock.utc()  # what was admitted later stands in no lease that was
+        self._told_at = self._deciding_at = utc  # what was admitted later stands in no lease that was
         self._seq = 0
         self._pending: dict[int, _Told] = {}
         self._removing = 0  # the attempt that removes the lease

@@ -184,7 +184,7 @@ class Limiter:
         for scope in scopes:
             book = self._books.get(scope.partition)
             if book is None:
-                book = Book(scope, self._tables, self._clock, self.worker, self._rng, self._outage_percent)
+                book = Book(scope, self._tables, self._clock, self.worker, self._rng, self._outage_percent, utc)
                 self._books[scope.partition] = book
             elif book.scope is not scope:
                 self._plans.clear()  # they may lead to purses that are gone

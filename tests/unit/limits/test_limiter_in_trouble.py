@@ -1,12 +1,14 @@
 """The limiter in a crowd and in trouble: waiting calls, conflicts, writes of unknown fate, outages, shutdown, announcements."""
 
 import asyncio
+import datetime as dt
 
 import pytest
 
-from gateway.domain.limits import Budget, Limits, TokenQuota
+from gateway.domain.limits import Budget, Limits, Mode, TokenQuota
 from gateway.errors import QuotaExhausted, StoreUnavailable
 from gateway.limits.limiter import Reservation
+from tests.fakes.clock import FakeClock
 from tests.unit.limits.workers import TOKENS, World, used
 
 
@@ -137,3 +139,19 @@ async def test_a_threshold_is_announced_once_by_all_workers_together() -> None:
     assert world.announced() == ["a|tokens.month|2026-11|50", "a|tokens.month|2026-11|80"]
     await world.refused(quota, 101)
     assert world.announced() == ["a|tokens.month|2026-11|100", "a|tokens.month|2026-11|50", "a|tokens.month|2026-11|80"]
+
+
+async def test_the_first_call_is_charged_to_the_lease_that_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    stands_still = FakeClock.utc
+
+    def goes_on(clock: FakeClock) -> dt.datetime:
+        clock.advance(1e-6)
+        return stands_still(clock)
+
+    monkeypatch.setattr(FakeClock, "utc", goes_on)
+    held = await world.reserve(Limits(tokens=(TokenQuota("month", TOKENS),), mode=Mode.SHADOW), tokens=5)
+    for _ in range(5):
+        await asyncio.sleep(0)  # what goes on in the background
+    assert held.admitted_at is not None
+    assert held.admitted_at >= world.row("l|")["since"]  # or the reconciler would not find its record
