@@ -21,6 +21,7 @@ from gateway.domain.catalog_rules import build_rule, build_tenant_price
 from gateway.domain.catalog_schema import CatalogError, File, ProductEntry
 from gateway.domain.limits import Limits, limits_fault
 from gateway.domain.price_book import NO_PRICES, PriceBook
+from gateway.domain.shapes import what_is_wrong
 
 __all__ = ["CatalogError", "build_catalog"]
 
@@ -55,8 +56,8 @@ def _build(document: Any, environment: Mapping[str, str], used: dict[str, str], 
     try:
         file = msgspec.convert(resolved, File)
     except msgspec.ValidationError as exc:
-        message, _, path = str(exc).partition(" - at `")
-        raise CatalogError(path.rstrip("`") or "$", message) from exc
+        wrong = what_is_wrong(exc, File)
+        raise CatalogError(wrong.path, f"`{wrong.field}` {wrong.said}" if wrong.field else wrong.said) from exc
     if file.version != 1:
         raise CatalogError("$.version", f"version {file.version} is not known; this gateway reads version 1")
     backends = _index("backends", file.backends, build_backend)

@@ -1,16 +1,15 @@
 """An administrator's JSON document as a typed value. Whatever is wrong with it is said with the field's name, also in `param`."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from gateway.domain.shapes import what_is_wrong
 from gateway.errors import RequestError
 
 MAX_SHOWN_CHARACTERS = 128
 _ANY_KEY = "[...]"  # how msgspec names a mapping's key: all alike
-_NAMED = re.compile(r"field `([^`]+)`")
 
 
 def convert[T](document: Mapping[str, Any], shape: type[T]) -> T:
@@ -22,13 +21,13 @@ def convert[T](document: Mapping[str, Any], shape: type[T]) -> T:
     try:
         return msgspec.convert(document, shape)
     except msgspec.ValidationError as exc:
-        message, _, path = str(exc).partition(" - at `$")
-        named = _NAMED.search(message)
-        place = path.strip("`.")
+        wrong = what_is_wrong(exc, shape)
+        place = wrong.path.removeprefix("$").removeprefix(".")
         if place.endswith(_ANY_KEY):
             place = _with_key(document, shape, place.removesuffix(_ANY_KEY))
-        param = ".".join(part for part in (place, named[1] if named else "") if part)
-        raise RequestError(f"'{param}': {message}" if param else message, param=param or None, code="invalid_value") from exc
+        param = ".".join(part for part in (place, wrong.field) if part)
+        message = f"'{param}' {wrong.said}" if param else f"the document {wrong.said}"
+        raise RequestError(message, param=param or None, code="invalid_value") from exc
 
 
 def _with_key(document: Mapping[str, Any], shape: type, name: str) -> str:
