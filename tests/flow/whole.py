@@ -6,6 +6,7 @@ at any path, as a host hands it over; nobody is authenticated, metered or audite
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.adapters.credentials import add_credential
 from gateway.container import Gateway
 from gateway.domain.call import UpstreamRequest
 from gateway.errors import UpstreamError
+from gateway.metering.tokens import TokenCounter
 from gateway.routes.http import Request
 from gateway.settings import Settings, load_settings
 from tests.fakes.clock import FakeClock
@@ -163,6 +165,14 @@ class Whole:
 
         return Told(await over_asgi(app, method, path, query, all_headers, body))
 
+    async def quiet(self) -> None:
+        """Wait until what goes on behind a request is done: records are written, exchanges made."""
+        recorder = self.gateway.reports._recorder
+        for _ in range(30):
+            await asyncio.sleep(0)
+        while recorder._buffer or recorder._under_way or recorder._spooled:  # the spool's files are written by a thread
+            await asyncio.sleep(0.001)
+
     async def subscribe(self, tenant: str, product: str = "unlimited", **document: Any) -> tuple[str, str]:
         """Return the id and the primary key of a new subscription, whose tenant is made where it is not there."""
         await self.asked("POST", "/manage/tenants", document={"id": tenant, "name": tenant})
@@ -171,15 +181,24 @@ class Whole:
         return told.json["id"], told.json["keys"]["primary"]
 
 
+@functools.cache
+def counter() -> TokenCounter:
+    """Return one for all, loaded: how exact counts are must not be a matter of time."""
+    counter = TokenCounter()
+    counter.start_loading()
+    assert counter.wait(30)
+    return counter
+
+
 @contextlib.asynccontextmanager
 async def whole(
-    folder: Path, *, catalog: str = "", tables: FakeTables | None = None, clock: Still | None = None, **over: str
+    folder: Path, *, edit: Callable[[str], str] = str, tables: FakeTables | None = None, clock: Still | None = None, **over: str
 ) -> AsyncIterator[Whole]:
-    """Run a gateway. `folder` is where its spool is; `over` are settings beyond those that are always needed."""
+    """Run a gateway. `folder` is where its spool is; `edit` changes the sample catalogue, `over` adds to the settings."""
     clock, tables = clock or Still(), tables or FakeTables()
     network = Simulated(clock)
     file = folder / "catalog.yaml"
-    file.write_text((ROOT / "catalog.yaml").read_text(encoding="utf-8") + catalog, encoding="utf-8")
+    file.write_text(edit((ROOT / "catalog.yaml").read_text(encoding="utf-8")), encoding="utf-8")
     environment = {
         "GATEWAY_CATALOG": str(file), "GATEWAY_TABLES": f"sqlite:///{folder}/tables.db", "GATEWAY_BLOBS": f"file://{folder}/blobs",
         "GATEWAY_SPOOL": str(folder / "spool"), "GATEWAY_KEY_PEPPER": PEPPER, "GATEWAY_ADMIN_KEY": ADMIN_KEY,
@@ -193,6 +212,7 @@ async def whole(
     with contextlib.ExitStack() as patches:
         patches.enter_context(mock.patch.object(container, "clock", clock))
         patches.enter_context(mock.patch.object(container, "_worker", container._Worker()))
+        patches.enter_context(mock.patch.object(container, "TokenCounter", counter))
         patches.enter_context(mock.patch.object(connections, "open_stores", stores))
         patches.enter_context(mock.patch.object(connections, "_upstream", return_value=network))
         gateway = await container.build(load_settings(environment))
