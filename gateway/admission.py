@@ -1,6 +1,6 @@
 """Step 6: what a call may use at most, reserved from every limit that it is under.
 
-    asked = 1 request + the prompt's tokens + the answer's ceiling (all choices) + what they cost at most
+    asked = 1 request + the prompt's tokens + the answer's ceiling (all choices, all tiers) + what they cost at most
 
 Only what some limit counts is worked out: without a limit on tokens or money nothing is counted, and without any limit nothing
 is awaited. Money is bounded over everything that the model can lead to (`metering/estimate.py`); where an enforced budget
@@ -19,7 +19,7 @@ from gateway.errors import PermissionDenied
 from gateway.limits.limiter import NOTHING_RESERVED, Limiter, Reservation
 from gateway.limits.scopes import Scope, scopes_of
 from gateway.metering.draft import Draft
-from gateway.metering.estimate import worst_cost_micro_usd
+from gateway.metering.estimate import worst_cost_micro_usd, worst_tokens
 from gateway.metering.tokens import Count
 from gateway.ports import Clock
 
@@ -75,23 +75,23 @@ class Admission:
         priced = [ceiling for ceiling in ceilings if ceiling.metric is Metric.COST]
         if not priced and not any(ceiling.metric in _TOKENS for ceiling in ceilings):
             return _ONE_REQUEST
-        sizes, model = await self.sizes(request), request.model
+        sizes, model, call = await self.sizes(request), request.model, request.call
+        one = (request.catalog, model, request.principal.tenant, sizes.input_tokens, sizes.output_tokens, self._clock.utc())
+        units = units_at_most(call)
+        tokens = worst_tokens(*one, units=units, operation=call.operation)
         if not priced:
-            return sizes
-        prompt, output, tenant, utc = sizes.input_tokens, sizes.output_tokens, request.principal.tenant, self._clock.utc()
-        cost = worst_cost_micro_usd(
-            request.catalog, model, tenant, prompt, output, utc, units=units_at_most(request.call), operation=request.call.operation
-        )
+            return Amounts(1, *tokens)
+        cost = worst_cost_micro_usd(*one, units=units, operation=call.operation)
         if cost is None and any(ceiling.mode is Mode.ENFORCE for ceiling in priced):
             message = (
                 f"a budget is on this call, and something that may answer the model {model.id!r} has no price; "
                 "ask the operator to give it one, or ask another model"
             )
             raise PermissionDenied(message, param="model", code="unpriced_model")
-        return Amounts(1, prompt, output, cost or 0)
+        return Amounts(1, *tokens, cost or 0)
 
     async def sizes(self, request: Request) -> Amounts:
-        """Return what a call takes at most, without its cost."""
+        """Return what a call takes of one model at most, without its cost."""
         call, model = request.call, request.model
         prompt, output = (await self._count(call, model)).tokens, 0
         if call.operation in _ANSWERS_IN_TOKENS:

@@ -5,6 +5,7 @@
 
 It is linear in the tokens between the edges of long prompts, so a model's bound is a few numbers, worked out once for each
 (catalogue, model, tenant, day); a call is two multiplications. Deployments that get no call (weight 0, draining) do not count.
+Tokens are bounded likewise (`worst_tokens`): each tier answers, and its judge reads and answers; an image may be made of tokens.
 What a bound cannot hold: calls that are pinned to a deployment by an id of an earlier answer cost what that deployment costs,
 which is in the same pools.
 """
@@ -20,7 +21,7 @@ from typing import NamedTuple
 from gateway.domain.call import Operation
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import PoolMember, Price
-from gateway.domain.policy import Rule
+from gateway.domain.policy import Rule, Tier
 
 TOKENS_PER_PRICE = 1_000_000
 JUDGE_TOKENS = 512  # what stands around an answer in a judge's prompt, beside the operator's question
@@ -35,6 +36,7 @@ TOKENS_PER_UNIT: Mapping[Operation, int] = MappingProxyType({
     Operation.FORWARD: 1000,
 })  # fmt: skip
 _NO_END = 2**62
+REMEMBERED = 10_000
 
 
 class Rates(NamedTuple):
@@ -63,6 +65,7 @@ class Bound(NamedTuple):
 
 # By catalogue: they are never changed, only replaced.
 _bounds: "weakref.WeakKeyDictionary[Catalog, dict[tuple[str, str, datetime.date], Bound | None]]" = weakref.WeakKeyDictionary()
+_tiers: "weakref.WeakKeyDictionary[Catalog, dict[tuple[str, str], tuple[tuple[Tier, ...], ...]]]" = weakref.WeakKeyDictionary()
 
 
 def worst_cost_micro_usd(
@@ -81,16 +84,7 @@ def worst_cost_micro_usd(
         units: At most so many images, characters, seconds ….
         operation: What they are of: where units have no price, their tokens are bounded by it (TOKENS_PER_UNIT).
     """
-    known = _bounds.get(catalog)
-    if known is None:
-        known = _bounds[catalog] = {}
-    key = (model.id, tenant, utc.date())
-    try:
-        bound = known[key]
-    except KeyError:
-        if any(day != key[2] for _, _, day in known):
-            known.clear()  # yesterday's
-        bound = known[key] = bound_of(catalog, model, tenant, utc)
+    bound = _known_bound(catalog, model, tenant, utc)
     if bound is None or (bound.only_units and not units):
         return None
     rates = bound.rates[bisect_left(bound.edges, input_tokens)] if bound.edges else bound.rates[0]
@@ -98,6 +92,52 @@ def worst_cost_micro_usd(
     if units:
         cost += units * max(rates.unit, rates.token * TOKENS_PER_UNIT.get(operation, 0))
     return -(-cost // TOKENS_PER_PRICE)
+
+
+def worst_tokens(
+    catalog: Catalog, model: Model, tenant: str, input_tokens: int, output_tokens: int, utc: datetime.datetime,
+    *, units: int = 0, operation: Operation = Operation.CHAT,
+) -> tuple[int, int]:  # fmt: skip
+    """Return how many tokens of prompts and of answers a call takes at most, over all models that are asked for it.
+
+    Args: see `worst_cost_micro_usd`. What has a price for units, or none at all, is taken to make no tokens of them.
+    """
+    prompts, answers = input_tokens, output_tokens
+    for tiers in _tiered(catalog, model, tenant):
+        judges = [tier.verify for tier in tiers if tier.verify.judge_model]
+        read = sum(input_tokens + output_tokens + len(judge.question.encode()) + JUDGE_TOKENS for judge in judges)
+        prompts = max(prompts, input_tokens * (len(tiers) + 1) + read)
+        answers = max(answers, output_tokens * (len(tiers) + 1) + VERDICT_TOKENS * len(judges))
+    if units and operation is Operation.IMAGES:
+        bound = _known_bound(catalog, model, tenant, utc)
+        answers += units * TOKENS_PER_UNIT[operation] if bound is not None and bound.rates[-1].token else 0
+    return prompts, answers
+
+
+def _tiered(catalog: Catalog, model: Model, tenant: str) -> Iterable[tuple[Tier, ...]]:
+    """Return the tiers that a call may go through, for each way that has some."""
+    known = _tiers.get(catalog)
+    if known is None or len(known) >= REMEMBERED:
+        known = _tiers[catalog] = {}
+    found = known.get((model.id, tenant))
+    if found is None:
+        targets = (model, *[target for target, _ in _ways_of_rules(catalog, model, tenant)])
+        found = known[model.id, tenant] = tuple(target.tiers for target in targets if target.tiers)
+    return found
+
+
+def _known_bound(catalog: Catalog, model: Model, tenant: str, utc: datetime.datetime) -> Bound | None:
+    known = _bounds.get(catalog)
+    if known is None:
+        known = _bounds[catalog] = {}
+    key = (model.id, tenant, utc.date())
+    try:
+        return known[key]
+    except KeyError:
+        if any(day != key[2] for _, _, day in known):
+            known.clear()  # yesterday's
+        bound = known[key] = bound_of(catalog, model, tenant, utc)
+        return bound
 
 
 def bound_of(catalog: Catalog, model: Model, tenant: str, utc: datetime.datetime) -> Bound | None:

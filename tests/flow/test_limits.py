@@ -1,14 +1,32 @@
 """Limits over the whole street: what is reserved, charged and recorded is the same to the token, however a call ends."""
 
+import json
 from typing import Any
 
 import pytest
 
+from gateway.domain.call import Operation
 from gateway.domain.catalog import Catalog
 from gateway.domain.limits import Budget, Limits, Metric, Mode, Quota, TokenQuota
+from gateway.domain.policy import Tier, Verifier
 from gateway.errors import GatewayError, StoreUnavailable
-from tests.builders import make_product
-from tests.flow.street import CHAT, COST, PRODUCTS, STREAM, STREAM_STEPS, Street, completion, event, failure, models, read, streamed
+from tests.builders import make_model, make_product
+from tests.fakes.upstream import Reply
+from tests.flow.street import (
+    CHAT,
+    COST,
+    PRODUCTS,
+    STREAM,
+    STREAM_STEPS,
+    Street,
+    completion,
+    event,
+    failure,
+    models,
+    priced,
+    read,
+    streamed,
+)
 
 QUOTAS = Limits(
     requests=(Quota("day", 3),),
@@ -94,6 +112,38 @@ async def test_a_budget_is_not_crossed_by_what_a_call_may_cost() -> None:
     assert "ask a cheaper model" in error.message
     await street.call(CHAT | {"max_tokens": 500}, product="limited")
     assert (await street.refused(CHAT | {"max_tokens": 900}, product="limited")).code == "insufficient_quota"
+
+
+def painting(**product: Any) -> Street:
+    painter = make_model(priced("painter"), id="painter", capabilities=("images",))
+    return Street(Catalog((*models(), painter), (*PRODUCTS.values(), make_product(id="limited", **product))))
+
+
+IMAGES: dict[str, Any] = {"operation": Operation.IMAGES, "path": "/v1/images/generations", "product": "limited"}
+TWO_IMAGES = {"model": "painter", "prompt": "A house", "n": 2}
+
+
+@pytest.mark.parametrize("limits", [Limits(budget_usd=(Budget("month", 0.15),)), Limits(tokens=(TokenQuota("month", 15_000),))])
+async def test_images_that_are_paid_by_the_token_cross_no_limit(limits: Limits) -> None:
+    street = painting(limits=limits)
+    error = await street.refused(TWO_IMAGES, **IMAGES)
+    assert (error.status, error.code) == (403, "insufficient_quota")
+    body = {"data": [{"b64_json": "eA=="}], "usage": {"input_tokens": 2, "output_tokens": 1056, "total_tokens": 1058}}
+    street.upstream.will(Reply(steps=[json.dumps(body).encode()]))
+    await street.call(TWO_IMAGES | {"n": 1}, **IMAGES)
+    assert list((await counters(street)).values()) == [10 * 1056 + 2 * 2.5 if limits.budget_usd else 1058]
+
+
+async def test_every_tier_is_reserved_before_the_first_is_asked() -> None:
+    frugal = make_model(priced("dear"), id="frugal", tiers=(Tier("gpt-4o-mini", Verifier(regex="no")),))
+    product = make_product(id="limited", limits=Limits(tokens=(TokenQuota("month", 1500),)))
+    street = Street(Catalog((*models(), frugal), (*PRODUCTS.values(), product)))
+    error = await street.refused(CHAT | {"model": "frugal", "max_tokens": 800}, product="limited")
+    assert error.details["limit"] == "tokens.month"
+    answered = completion(usage={"prompt_tokens": 8, "completion_tokens": 500})
+    street.upstream.will(answered, answered)
+    await street.call(CHAT | {"model": "frugal", "max_tokens": 700}, product="limited")
+    assert await counters(street) == {"tokens.month": 2 * 508}
 
 
 async def test_what_has_no_price_is_refused_under_a_budget_and_passes_where_the_budget_only_warns() -> None:

@@ -10,7 +10,7 @@ from gateway.domain.call import Operation, Usage
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import DatedPrice, Deployment, PoolMember, Price, PriceTier
 from gateway.domain.policy import Fallbacks, Lifecycle, LifecycleState, Rule, TenantPrice, Tier, Verifier, When
-from gateway.metering.estimate import JUDGE_TOKENS, VERDICT_TOKENS, worst_cost_micro_usd
+from gateway.metering.estimate import JUDGE_TOKENS, TOKENS_PER_UNIT, VERDICT_TOKENS, worst_cost_micro_usd, worst_tokens
 from gateway.metering.offers import MOST_OFFERS, Offer, offers
 from gateway.metering.pricing import cost_micro_usd
 from tests.builders import make_deployment, make_model, make_price
@@ -61,6 +61,28 @@ def test_answers_of_tiers_and_verdicts_of_judges_are_paid_besides() -> None:
     asked = len("Good?") + JUDGE_TOKENS
     verdict = 1000 + 100 + asked + 2 * VERDICT_TOKENS  # it reads the request, the answer and the question, at 1; it says at 2
     assert worst(Catalog((model, small, judge), ()), model, 1000, 100) == 12_000 + 2 * 1200 + verdict
+
+
+def test_tokens_of_tiers_and_judges_are_bounded_too_also_behind_a_rule() -> None:
+    small, judge = make_model(at(CHEAP, "s"), id="small"), make_model(at(CHEAP, "j"), id="judge")
+    verify = Verifier(judge_model="judge", question="Good?")
+    tiered = make_model(at(DEAR, "a"), id="tiered", tiers=(Tier("small", verify), Tier("small", Verifier(regex="x"))))
+    plain = make_model(at(DEAR, "a"), id="plain")
+    asked = (3 * 1000 + 1000 + 100 + len("Good?") + JUDGE_TOKENS, 3 * 100 + VERDICT_TOKENS)
+    catalog = Catalog((tiered, plain, small, judge), ())
+    assert worst_tokens(catalog, tiered, "contoso", 1000, 100, NOW) == asked
+    assert worst_tokens(catalog, plain, "contoso", 1000, 100, NOW) == (1000, 100)
+    sent_on = Catalog((tiered, plain, small, judge), (), rules=(Rule("r", When(), model="tiered"),))
+    assert worst_tokens(sent_on, plain, "contoso", 1000, 100, NOW) == asked
+
+
+@pytest.mark.parametrize(
+    ("price", "each"), [(CHEAP, TOKENS_PER_UNIT[Operation.IMAGES]), (Price(0, 0, units=(("images", M),)), 0), (None, 0)]
+)
+def test_images_that_are_paid_by_the_token_take_tokens(price: Price | None, each: int) -> None:
+    model = make_model(at(price))
+    found = worst_tokens(Catalog((model,), ()), model, "contoso", 7, 0, NOW, units=3, operation=Operation.IMAGES)
+    assert found == (7, 3 * each)
 
 
 def test_what_has_no_price_anywhere_makes_the_bound_unknown() -> None:
