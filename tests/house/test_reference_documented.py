@@ -6,6 +6,7 @@ import re
 import msgspec
 import pytest
 
+from gateway.alerts.events import Kind
 from gateway.domain import catalog_price_schema, catalog_schema
 from gateway.routing.strategies import STRATEGIES
 from tests.house.sources import codes, read, section, table
@@ -91,3 +92,7 @@ def test_readme_says_the_same_numbers_in_short() -> None:
     )
     assert [phrase for phrase in phrases if phrase not in said] == []
     assert all(f"`{name}`" in said for name in STRATEGIES)
+
+
+def test_the_alerts_page_lists_every_type() -> None:
+    assert [codes(kind)[0] for kind, *_ in table(read("docs/alerts.md"), "What is told")] == [kind.value for kind in Kind]
