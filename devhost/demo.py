@@ -1,8 +1,8 @@
 """`make demo`: starts a gateway with simulated backends, calls it as clients would, shows what happened.
 
-The calls (`demo_calls.py`) go through the official `openai` SDK over a loopback socket, one of them as Anthropic's clients send
-it. Each one knows what it must end with; anything else ends the demo with 1. Settings of the surrounding environment are left
-out, so that a demo never touches Azure.
+The calls (`demo_calls.py`, `demo_access.py`) go through the official `openai` SDK over a loopback socket, one of them as
+Anthropic's clients send it. Each one knows what it must end with; anything else ends the demo with 1. Settings of the surrounding
+environment are left out, so that a demo never touches Azure.
 """
 
 import asyncio
@@ -16,10 +16,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+import aiohttp
 import openai
 import uvloop
 
-from devhost import console
+from devhost import console, demo_access
 from devhost.demo_calls import STEPS, Seen
 from devhost.host import ROOT
 from devhost.simulator.config import SimulatorConfig
@@ -95,10 +96,10 @@ def row(title: str, seen: Seen) -> tuple[str, ...]:
     )
 
 
-def table(rows: Sequence[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]], columns: tuple[str, ...] = COLUMNS) -> str:
     """Align the rows under their titles."""
-    widths = [max(len(line[place]) for line in (COLUMNS, *rows)) for place in range(len(COLUMNS))]
-    ruled = [COLUMNS, tuple("─" * width for width in widths), *rows]
+    widths = [max(len(line[place]) for line in (columns, *rows)) for place in range(len(columns))]
+    ruled = [columns, tuple("─" * width for width in widths), *rows]
     return "\n".join("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in ruled)
 
 
@@ -117,16 +118,19 @@ async def run() -> None:
         openai.AsyncOpenAI(base_url=f"{facts['url']}/v1", api_key=facts["demo_keys"]["unlimited"], max_retries=0) as client,
     ):
         models = (await client.models.list()).data
+        steps = (*STEPS, *demo_access.steps(await demo_access.prepare(facts, simulator.url)))
         console.say(f"It serves {len(models)} models on {facts['url']}\n")
-        for number, step in enumerate(STEPS, 1):
-            console.say(f"{bar(number, len(STEPS))}  {step.title}")
+        for number, step in enumerate(steps, 1):
+            console.say(f"{bar(number, len(steps))}  {step.title}")
             began_s = time.perf_counter()
             seen = await step.call(client)
             seen.took_s = time.perf_counter() - began_s
             rows.append(row(step.title, seen))
             if fault := step.fault(seen):
                 wrong.append(fault)
-    console.say("\n" + table(rows) + "\n")
+        spent = await demo_access.spending(facts, len(steps))
+    console.say(f"\n{table(rows)}\n\nWho spent what (GET /manage/usage?group_by=tenant,product):\n")
+    console.say(table(spent, demo_access.COLUMNS) + "\n")
     if wrong:
         raise DemoError("; ".join(wrong))
     console.say("All went as it must. `make run` keeps a gateway running for you.")
@@ -136,7 +140,7 @@ def main() -> int:
     """Run the demo; 0 if all went as it must."""
     try:
         uvloop.run(run())
-    except (DemoError, openai.OpenAIError, TimeoutError) as error:
+    except (DemoError, openai.OpenAIError, aiohttp.ClientError, TimeoutError) as error:
         console.complain(str(error) or type(error).__name__)
         return 1
     return 0

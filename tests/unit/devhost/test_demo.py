@@ -1,5 +1,9 @@
 """The demo's drawing: a bar that fills and a table that lines up."""
 
+import openai
+import pytest
+
+from devhost import demo_access
 from devhost.demo import bar, row, table
 from devhost.demo_calls import STEPS, Seen, Step, explained
 
@@ -28,3 +32,32 @@ def test_a_step_names_what_it_did_not_come_to() -> None:
     assert step.fault(Seen(200, {"x-gateway-deployment": "d"})) == ""
     assert step.fault(Seen(502)) == "'t' must end with 200, not 502"
     assert step.fault(Seen(200, {"x-gateway-deployment": "e"})) == "'t' must be served by d, not e"
+
+
+@pytest.mark.parametrize(("answers", "status", "note"), [((200, 200, 403), 403, "over after 2 calls"), ((200,) * 99, 200, "")])
+async def test_calls_go_on_until_one_is_refused(monkeypatch: pytest.MonkeyPatch, answers: tuple[int, ...], status: int, note: str) -> None:
+    told = iter(answers)
+    keys = []
+
+    async def chat(client: openai.AsyncOpenAI, model: str) -> Seen:
+        keys.append(client.api_key)
+        status = next(told)
+        return Seen(status, note="" if status == 200 else "over")
+
+    monkeypatch.setattr(demo_access, "chat", chat)
+    client = openai.AsyncOpenAI(api_key="other", base_url="http://127.0.0.1:1/v1")
+    seen = await demo_access.until_refused(client, "gwk_k")
+    assert (seen.status, seen.note) == (status, note)
+    assert keys == ["gwk_k"] * min(len(answers), answers.index(403) + 1 if 403 in answers else demo_access.MOST_CALLS)
+
+
+def test_who_spent_what_fits_its_columns() -> None:
+    sums = {"tenant": "contoso", "product": "", "requests": 1200, "errors": 3, "total_tokens": 45678, "cost_usd": 0.25}
+    assert dict(zip(demo_access.COLUMNS, demo_access.row(sums), strict=True)) == {
+        "tenant": "contoso",
+        "product": "-",
+        "calls": "1,200",
+        "failed": "3",
+        "tokens": "45,678",
+        "cost": "$0.250000",
+    }
