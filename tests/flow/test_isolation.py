@@ -21,17 +21,18 @@ from hypothesis import strategies as st
 from gateway.domain.tables import Page
 from gateway.routes.rights import RIGHTS, Role
 from tests.fakes.tables import FakeTables
-from tests.flow.whole import ADMIN_KEY, Told, Whole, whole
+from tests.flow.whole import Told, Whole, whole
 
 OPEN = [right for right in RIGHTS if right.role is Role.TENANT_ADMIN]
 LISTS = sorted(right.route for right in OPEN if right.method == "GET" and "{" not in right.route)
 NAMED = sorted((right.method, right.route) for right in RIGHTS if re.search(r"\{(tenant|subscription|alert|request_id)\}", right.route))
 # What lists are asked for, over and over: filters and groups of each; a parameter that a list does not know is left out of it.
 QUERIES = (
-    "", "limit=1", "limit=2", "group_by=user", "group_by=tag:team,session", "group_by=tenant,subscription,key", "interval=hour", "format=csv",
-    "user=zoe", "session=s-1", "tag=team", "state=active", "state=kept", "action=subscription.create", "actor=bootstrap-admin", "model=mock-echo",
-)  # fmt: skip
-KEEPER = '  - {id: keeper, pool: [{deployment: gpt-5-mini-eastus}], capabilities: [chat, responses]}\n  - {id: gpt-image-2, pool'
+    *("", "limit=1", "limit=2", "group_by=user", "group_by=tag:team,session", "group_by=tenant,subscription,key", "interval=hour"),
+    *("format=csv", "user=zoe", "session=s-1", "tag=team", "state=active", "state=kept", "action=subscription.create"),
+    *("actor=bootstrap-admin", "model=mock-echo"),
+)
+KEEPER = "  - {id: keeper, pool: [{deployment: gpt-5-mini-eastus}], capabilities: [chat, responses]}\n  - {id: gpt-image-2, pool"
 LIMITS = {"requests": [{"period": "day", "limit": 6}], "tokens": [{"period": "month", "limit": 900}], "requests_per_minute": 4}
 TENANT_LIMITS = {"budget_usd": [{"period": "month", "limit": 0.001}], "tokens": [{"period": "day", "limit": 100_000}], "mode": "soft"}
 # What differs from run to run, whoever does what: ids, keys, paging tokens, ETags; and how fast a backend was of late.
@@ -87,7 +88,11 @@ class Tenant:
             self.ids["after"].append(found["after"])
 
     async def call(self, number: int, *, stream: bool = False, model: str = "mock-echo", **headers: str) -> None:
-        said = {"x_gateway_user": ("zoe", self.words)[number % 2], "x_gateway_session": f"s-{self.words}", "x_client_request_id": self.words}
+        said = {
+            "x_gateway_user": ("zoe", self.words)[number % 2],
+            "x_gateway_session": f"s-{self.words}",
+            "x_client_request_id": self.words,
+        }
         document = {"model": model, "stream": stream, "messages": [{"role": "user", "content": f"My word is {self.words}"}]}
         key = (self.key, self.admin)[number % 2]
         await self.ask("POST", "/v1/chat/completions", key, document, **said, x_gateway_tags=f"team={self.words},{self.words}=1", **headers)
@@ -153,7 +158,9 @@ async def pry(one: Tenant, other: Tenant) -> None:
             assert answers[0][0] in (403, 404), (method, route, answers)
 
 
-STEPS = st.tuples(st.sampled_from(["call", "call", "fail", "explain", "store", "make", "make", "look", "look", "time"]), st.integers(0, 999))
+STEPS = st.tuples(
+    st.sampled_from(["call", "call", "fail", "explain", "store", "make", "make", "look", "look", "time"]), st.integers(0, 999)
+)
 
 
 async def run(watched: str, neighbour: str, program: list[tuple[bool, tuple[str, int]]], *, alone: bool) -> tuple[Tenant, Tenant]:

@@ -170,7 +170,8 @@ class Whole:
         recorder = self.gateway.reports._recorder
         for _ in range(30):
             await asyncio.sleep(0)
-        while recorder._buffer or recorder._under_way or recorder._spooled:  # the spool's files are written by a thread
+        # The spool's files are written by a thread.
+        while recorder._buffer or recorder._under_way or recorder._spooled:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
     async def subscribe(self, tenant: str, product: str = "unlimited", **document: Any) -> tuple[str, str]:

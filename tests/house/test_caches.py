@@ -1,0 +1,112 @@
+"""Whatever the gateway remembers is named here, with what keeps tenants apart in it: a new cache needs a line."""
+
+import ast
+from pathlib import Path
+
+from tests.house.sources import ROOT, modules, read
+
+MAKERS = ("OrderedDict", "defaultdict", "dict", "Cached", "lru_cache", "cache")
+# Of one request, answer, report or connection, and gone with it.
+SHORT_LIVED = (
+    *("providers/anthropic_stream.py", "providers/bedrock_stream.py", "providers/bedrock_turns.py", "providers/chat_places.py"),
+    *("providers/cohere_stream.py", "providers/gemini_stream.py", "providers/responses_dialect_stream.py", "domain/multipart.py"),
+    *("metering/hours.py", "metering/sums.py", "limits/reconcile.py", "adapters/http1.py", "adapters/upstream_aiohttp.py:headers"),
+)
+KEYS = "the key is a caller's credential, hashed or by its public id"
+SCOPE = "the key is a scope, which names its tenant"
+ALIKE = "a function of its arguments alone, the same for everybody"
+BACKENDS = "shared: backends are"
+OWN = "no tenant's: the gateway's own"
+APART = {
+    "access/authenticate.py:self._proved": KEYS,
+    "access/cached.py:self._entries": "of the caches in `access/memory.py`",
+    "access/cached.py:self._misses": "of the caches in `access/memory.py`",
+    "access/cached.py:self._loading": "of the caches in `access/memory.py`",
+    "access/entra_tokens.py:self._verified": KEYS,
+    "access/jwks.py:self._keys": "an issuer's, whose tenants are named in the settings",
+    "access/memory.py:self.records": KEYS,
+    "access/memory.py:self.identities": KEYS,
+    "access/memory.py:self.products": "shared: what everybody may subscribe to",
+    "access/network.py:_normal": ALIKE,
+    "access/network.py:_passes": ALIKE,
+    "access/network.py:_compiled": ALIKE,
+    "adapters/entra.py:self._sources": OWN,
+    "adapters/entra.py:self._credentials": OWN,
+    "adapters/entra.py:self._asking": OWN,
+    "adapters/queue.py:self._senders": OWN,
+    "adapters/queue.py:self._turns": OWN,
+    "adapters/sigv4.py:_key": ALIKE,
+    "adapters/spool.py:self._held": OWN,
+    "adapters/tables.py:self._clients": OWN,
+    "adapters/upstream.py:_remembered": ALIKE,
+    "adapters/upstream.py:self._pools": BACKENDS,
+    "adapters/upstream_aiohttp.py:_url": ALIKE,
+    "container.py:overrides": "shared: the operator's",
+    "dispatch.py:self._targets": BACKENDS,
+    "dispatch.py:self._budgets": BACKENDS,
+    "domain/catalog.py:matches": ALIKE,
+    "domain/catalog.py:self._discounts": "the key names the tenant",
+    "domain/catalog.py:self._by_name": OWN,
+    "domain/limits.py:_ceilings": ALIKE,
+    "domain/patterns.py:compiled": ALIKE,
+    "domain/tables.py:_names_property": ALIKE,
+    "limits/book.py:self.purses": "of one scope",
+    "limits/book.py:self._pending": "of one scope",
+    "limits/limiter.py:self._books": SCOPE,
+    "limits/limiter.py:self._plans": SCOPE,
+    "limits/purses.py:self.fresh": "of one scope",
+    "limits/purses.py:self.sent": "of one scope",
+    "limits/purses.py:self.refunds": "of one scope",
+    "limits/scopes.py:_known": "the key names the tenant",
+    "metering/price_table.py:bundled_prices": OWN,
+    "metering/query.py:read_tags": ALIKE,
+    "metering/tokens.py:encoding_of": ALIKE,
+    "metering/tokens.py:self._encodings": OWN,
+    "metering/tokens.py:self._remembered": ALIKE,
+    "providers/azure_openai.py:_dated_url": ALIKE,
+    "providers/registry.py:_provider_for": ALIKE,
+    "routes/rights.py:_pattern": ALIKE,
+    "routing/caps.py:self._own": BACKENDS,
+    "routing/caps.py:self._others": BACKENDS,
+    "routing/gate.py:self._gates": BACKENDS,
+    "routing/health.py:self._standings": BACKENDS,
+    "routing/health.py:self._groups": BACKENDS,
+    "routing/health.py:self._news": BACKENDS,
+    "routing/plan.py:self._eligible": BACKENDS,
+    "routing/rules.py:_zone": ALIKE,
+    "routing/sharing.py:self._unwritten": BACKENDS,
+    "routing/sharing.py:self._own": BACKENDS,
+    "routing/sharing.py:self._heard": BACKENDS,
+    "routing/standing.py:self.headers": BACKENDS,
+    "routing/strategies.py:_name_hash": ALIKE,
+    "settlement.py:self._fetched": "the key is a stored response's, which its id opens to its tenant alone",
+    "alerts/housekeeping.py:self._at_start": OWN,
+}
+
+
+def caches(path: Path) -> set[str]:
+    """Return the names of what a module fills while it runs: empty mappings that outlive a function, and remembered functions."""
+    tree, module = ast.parse(read(path.relative_to(ROOT).as_posix())), path.relative_to(ROOT / "gateway").as_posix()
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found |= {node.name for each in node.decorator_list if _maker(each) in ("lru_cache", "cache")}
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            target = ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0])
+            lasts = target.startswith("self.") or node in tree.body or _maker(node.value) in ("Cached", "lru_cache")
+            empty = isinstance(node.value, ast.Dict) and not node.value.keys
+            if lasts and not target.isupper() and (empty or _maker(node.value) in MAKERS):
+                found.add(target)
+    return {name for each in found if not (name := f"{module}:{each}").startswith(SHORT_LIVED)}
+
+
+def _maker(value: ast.expr) -> str:
+    while isinstance(value, ast.Call):
+        value = value.func
+    return ast.unparse(value).rpartition(".")[2].partition("[")[0]
+
+
+def test_every_cache_is_named_with_what_keeps_tenants_apart() -> None:
+    found = set().union(*(caches(path) for path in modules("gateway")))
+    assert found - APART.keys() == set()
+    assert APART.keys() - found == set()
