@@ -2,7 +2,7 @@
 
 A refusal says whose limit it is, how much it is, when there is room again, and what to do. Rates and calls at once are 429;
 calendar quotas and budgets are 403, which no client library tries again by itself. A call that asks for more than a whole limit
-is told that only asking for less helps, and gets no time to come back.
+is told that only asking for less helps, and gets no time to come back; one that asks for more than is left of it is told both.
 """
 
 import datetime
@@ -42,18 +42,22 @@ def refusal(purse: Purse, asked: int, wait_s: float, headers: dict[str, str]) ->
     ceiling = purse.ceiling
     details = {"scope": ceiling.source, "limit": limit_name(ceiling)}
     kind = RateLimited if ceiling.window in (MINUTE, NOW) else QuotaExhausted
+    less = _LESS.get(ceiling.metric, "lower max_tokens or shorten the prompt")
     if asked > ceiling.amount:
-        verb = "cost" if ceiling.metric is Metric.COST else "use"
-        less = _LESS.get(ceiling.metric, "lower max_tokens or shorten the prompt")
-        message = f"this call may {verb} {_amount(ceiling.metric, asked)}, more than {_whose(ceiling)}; {less}"
+        message = f"{_may(ceiling, asked)}, more than {_whose(ceiling)}; {less}"
         return kind(message, headers=headers, details=details)
     if ceiling.window == NOW:
         message = f"{_whose(ceiling)} is reached; send it again once one of them has ended"
     elif ceiling.window == MINUTE:
         message = f"{_whose(ceiling)} is reached; retry in {math.ceil(wait_s)} s"
     else:
-        end = datetime.datetime.fromtimestamp(purse.ends_s, datetime.UTC)
-        message = f"{_whose(ceiling)} is used up until {end:%Y-%m-%dT%H:%MZ}; wait until then, or ask the administrator for more"
+        end = f"{datetime.datetime.fromtimestamp(purse.ends_s, datetime.UTC):%Y-%m-%dT%H:%MZ}"
+        if 0 < purse.remaining < asked:
+            left = f"the {_amount(ceiling.metric, purse.remaining)} that are left of {_whose(ceiling)} until {end}"
+            message = f"{_may(ceiling, asked)}, more than {left}; {less}, wait"
+        else:
+            message = f"{_whose(ceiling)} is used up until {end}; wait"
+        message += " until then, or ask the administrator for more"
     return kind(message, retry_after_s=wait_s, headers=headers, details=details)
 
 
@@ -126,6 +130,10 @@ def warning(purses: Sequence[Purse]) -> dict[str, str]:
 
 def _remaining(purse: Purse) -> int:
     return purse.remaining
+
+
+def _may(ceiling: Ceiling, asked: int) -> str:
+    return f"this call may {'cost' if ceiling.metric is Metric.COST else 'use'} {_amount(ceiling.metric, asked)}"
 
 
 def _whose(ceiling: Ceiling) -> str:

@@ -140,7 +140,12 @@ async def test_a_budget_names_its_money() -> None:
     await world.reserve(budget, cost=400_000)
     error = await world.refused(budget, cost=200_000)
     assert error.details["limit"] == "budget_usd.month"
-    assert "budget of $0.5 per month" in error.message
+    assert error.message == (
+        "this call may cost $0.2, more than the $0.1 that are left of the subscription's budget of $0.5 per month until 2026-12-01T00:00Z; "
+        "lower max_tokens, shorten the prompt or ask a cheaper model, wait until then, or ask the administrator for more"
+    )
+    await world.reserve(budget, cost=100_000)
+    assert "budget of $0.5 per month is used up until 2026-12-01T00:00Z; wait until then" in (await world.refused(budget, cost=1)).message
     assert "may cost $0.6, more than" in (await world.refused(budget, cost=600_000)).message
 
 
