@@ -52,6 +52,9 @@ class DoorSettings(msgspec.Struct, frozen=True):
     country_header: str = ""
     countries_denied: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"DoorSettings(front_required={self.front_required!r}, …)"  # whoever knows the front's id can pass for it
+
 
 class AlertSettings(msgspec.Struct, frozen=True):
     """Who is told of alerts; empty for nobody.
@@ -65,6 +68,9 @@ class AlertSettings(msgspec.Struct, frozen=True):
     webhook: str = ""
     webhook_secret: str = ""
     queue: str = ""
+
+    def __repr__(self) -> str:
+        return f"AlertSettings(queue={self.queue!r}, …)"  # a webhook's URL may hold a secret of its own
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -113,7 +119,6 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 MIN_SECRET_CHARACTERS = 16
-
 HTTP_CLIENTS = ("httptools", "aiohttp")
 
 NAMES = (

@@ -80,6 +80,9 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
     query_string: str = ""
     client_ip: str = ""
 
+    def __repr__(self) -> str:
+        return f"Inbound({self.request_id!r}, {self.method!r}, {self.path!r}, …)"  # its headers hold a credential
+
 
 class Call(msgspec.Struct, frozen=True, gc=False):
     """A model call: the fields we act on, and the client's own bytes for all the rest.

@@ -47,6 +47,9 @@ class AuthEntry(_Strict, frozen=True):
     region: str = ""
     service: str = ""
 
+    def __repr__(self) -> str:
+        return f"AuthEntry(type={self.type!r}, …)"  # its key is a secret
+
 
 class BackendEntry(_Strict, frozen=True):
     """An item of `backends:`; `endpoint` and `auth` may be left out where the vendor or the protocol says them.
