@@ -19,6 +19,7 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0." + "a" * 86
         "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6",
         "the-administrators-own-key",
     ],
+    ids=["virtual key", "token", "private key", "account key", "administrator's key"],
 )
 def test_a_secret_is_found_and_not_repeated(text: str) -> None:
     (found,) = leaks.find(text.encode())
