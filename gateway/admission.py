@@ -7,12 +7,15 @@ is awaited. Money is bounded over everything that the model can lead to (`meteri
 meets something without a price the call is refused, since nobody could say what it takes.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from gateway.domain.access import Product
 from gateway.domain.amounts import Amounts
 from gateway.domain.call import Call, Operation
 from gateway.domain.catalog import Model
+from gateway.domain.deployment import Protocol
+from gateway.domain.forward import read_ceiling
 from gateway.domain.limits import Metric, Mode
 from gateway.domain.request import Request
 from gateway.errors import PermissionDenied
@@ -28,6 +31,8 @@ MAX_LABEL_CHARACTERS = 256  # of a user's name: so much of it stands in the reco
 DEFAULT_OUTPUT_TOKENS = 512
 # The least that a second of speech, or of what else is billed by units, takes of a body: what bounds units that nobody has counted.
 LEAST_UNIT_BYTES = 1000
+# Of what is passed on to a model: nobody has read it, and it is settled likewise.
+BYTES_PER_TOKEN = 4
 # Operations whose answer is made of tokens, so that a ceiling on them is reserved.
 _ANSWERS_IN_TOKENS = frozenset({Operation.CHAT, Operation.RESPONSES, Operation.MESSAGES, Operation.COMPLETIONS})
 _TOKENS = frozenset({Metric.TOKENS, Metric.INPUT_TOKENS, Metric.OUTPUT_TOKENS})
@@ -97,6 +102,13 @@ class Admission:
         if call.operation in _ANSWERS_IN_TOKENS:
             ceiling = call.max_output_tokens or min(model.max_output_tokens or DEFAULT_OUTPUT_TOKENS, DEFAULT_OUTPUT_TOKENS)
             output = ceiling * call.choices
+        elif (
+            call.body
+            and call.operation is Operation.FORWARD
+            and any(each.deployment.backend.protocol is Protocol.AZURE_ML for each in model.pool)
+        ):
+            prompt = len(call.body) // BYTES_PER_TOKEN
+            output = await asyncio.to_thread(read_ceiling, call.body, DEFAULT_OUTPUT_TOKENS)
         return Amounts(1, prompt, output)
 
 

@@ -3,6 +3,8 @@
     Inbound(method, path_model = the backend or a model, path_rest, query_string, headers, body)
       → Call(model, method, path, query, headers, body, content_type, stream, pinned, safe)
 
+What may be a model's answer is bounded all the same (`read_ceiling`), where the call's limits want to know it beforehand.
+
 Rules: path and query go on as they came, escape by escape. Nobody leaves the backend's endpoint: a segment that any reading
 takes for `.` or `..` (escaped, escaped twice, overlong, with `;parameters` or blanks), an empty one, a backslash, a control character, and
 bytes that no URL may hold are refused. Of the client's headers only `PASSED_HEADERS` go upstream, so that neither its key nor its
@@ -15,6 +17,8 @@ Source: RFC 3986, sections 3.3 and 5.2.4; RFC 9110, sections 9.2 and 12.5.1 (rea
 import re
 import unicodedata
 from urllib.parse import unquote
+
+import msgspec
 
 from gateway.domain.call import Call, Inbound
 from gateway.errors import RequestError
@@ -84,6 +88,26 @@ def read_forward(inbound: Inbound, trace: str = "") -> Call:
         pinned=pinned,
         safe=inbound.method in SAFE_METHODS,
     )
+
+
+class _Ceiling(msgspec.Struct, gc=False):
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None  # as responses call it
+    n: int | None = None
+
+
+_CEILING = msgspec.json.Decoder(_Ceiling)
+
+
+def read_ceiling(body: bytes, default: int) -> int:
+    """Return how many tokens a model may answer a body with that is passed on to it: all choices, `default` each where it says nothing."""
+    try:
+        asked = _CEILING.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return default  # it is not what a model takes, or is refused there
+    ceilings = [one for one in (asked.max_tokens, asked.max_completion_tokens, asked.max_output_tokens) if one is not None]
+    return max(max(ceilings, default=default), 1) * max(asked.n or 1, 1)
 
 
 def check_path(path: str) -> None:

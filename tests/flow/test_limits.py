@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.call import Operation
-from gateway.domain.catalog import Catalog
+from gateway.domain.call import Operation, Surface
+from gateway.domain.catalog import Catalog, Model
+from gateway.domain.deployment import PoolMember, Protocol
 from gateway.domain.limits import Budget, Limits, Metric, Mode, Quota, TokenQuota
 from gateway.domain.policy import Tier, Verifier
 from gateway.errors import GatewayError, StoreUnavailable
-from tests.builders import make_model, make_product
+from tests.builders import make_backend, make_deployment, make_model, make_product
 from tests.fakes.upstream import Reply
 from tests.flow.street import (
     CHAT,
@@ -132,6 +133,20 @@ async def test_images_that_are_paid_by_the_token_cross_no_limit(limits: Limits) 
     street.upstream.will(Reply(steps=[json.dumps(body).encode()]))
     await street.call(TWO_IMAGES | {"n": 1}, **IMAGES)
     assert list((await counters(street)).values()) == [10 * 1056 + 2 * 2.5 if limits.budget_usd else 1058]
+
+
+async def test_passing_a_call_on_to_a_model_is_no_way_around_limits_on_tokens() -> None:
+    backend = make_backend(id="aml", protocol=Protocol.AZURE_ML, endpoint="https://aml.contoso.com")
+    model = Model(id="aml", pool=(PoolMember(make_deployment(id="aml", backend=backend)),), hidden=True)
+    product = make_product(id="limited", limits=Limits(tokens_per_minute=1000))
+    street = Street(Catalog((*models(), model), (*PRODUCTS.values(), product)))
+    passed: dict[str, Any] = {"operation": Operation.FORWARD, "surface": Surface.AI, "method": "POST", "path_model": "aml"}
+    passed |= {"path_rest": "v1/chat/completions", "product": "limited"}
+    error = await street.refused(CHAT | {"max_tokens": 1000}, **passed)
+    assert error.details["limit"] == "tokens_per_minute"
+    street.upstream.will(completion(usage={"prompt_tokens": 8, "completion_tokens": 500}))
+    await street.call(CHAT | {"max_tokens": 900}, **passed)
+    assert (await street.records())[-1]["charged_output_tokens"] == 500
 
 
 async def test_every_tier_is_reserved_before_the_first_is_asked() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.call import Call, Operation, Surface
-from gateway.domain.forward import MAX_TARGET_CHARACTERS, check_path, read_forward
+from gateway.domain.forward import MAX_TARGET_CHARACTERS, check_path, read_ceiling, read_forward
 from gateway.errors import RequestError
 from tests.builders import make_inbound
 
@@ -135,3 +135,21 @@ def test_a_stream_is_what_the_client_accepts_as_one(accept: str, stream: bool) -
 @pytest.mark.parametrize(("method", "safe"), [("GET", True), ("PUT", True), ("DELETE", True), ("POST", False), ("PATCH", False)])
 def test_only_what_may_be_done_twice_may_be_sent_twice(method: str, safe: bool) -> None:
     assert read(method=method).safe is safe
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        (b'{"max_tokens": 700}', 700),
+        (b'{"max_tokens": 10, "max_completion_tokens": 900, "n": 3}', 2700),
+        (b'{"max_output_tokens": 50}', 50),
+        (b'{"messages": [], "n": null}', 512),
+        (b'{"max_tokens": -5, "n": -2}', 1),
+        (b'{"max_tokens": "700"}', 512),
+        (b"\xff\x00", 512),
+        (b"[]", 512),
+        (b"[" * 200_000, 512),
+    ],
+)
+def test_what_a_model_may_answer_is_read_from_what_is_passed_on_to_it(body: bytes, tokens: int) -> None:
+    assert read_ceiling(body, 512) == tokens
