@@ -5,7 +5,7 @@ cannot approve, grant roles or bind identities, and cannot resume what an admini
 it subscribes as to a product that requires approval, because nothing else limits that one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from gateway.access.lifecycle import SUBMITTED, SUSPENDED, follow
 from gateway.access.memory import Memory
 from gateway.domain.access import CALLER, UNLIMITED_PRODUCT, Subscription, SubscriptionState
 from gateway.domain.documents import convert
-from gateway.domain.management import Asked, Told, etag_of, page_of, read_paging, tenant_of
+from gateway.domain.management import MAX_PAGE, Asked, Told, etag_of, page_of, read_paging, tenant_of
 from gateway.errors import NotFound, PermissionDenied, RequestError
 
 MAX_OVERLAP_S = 7 * 24 * 3600
@@ -63,6 +63,22 @@ class SubscriptionAdministration:
         if stored is None:
             raise subscription_not_found(subscription_id)
         return Told(subscription_shape(stored.value), etag_of(stored.etag))
+
+    async def names(self, tenant: str | None, ids: Collection[str]) -> dict[str, str]:
+        """Return what subscriptions are called today, by id; one that is not there, or another tenant's, is left out.
+
+        Args:
+            tenant: Whose; None for all.
+            ids: Of which.
+        """
+        names: dict[str, str] = {}
+        after: str | None = None
+        while len(names) < len(ids):
+            found, after = await self._directory.list_subscriptions(tenant, MAX_PAGE, after)
+            names |= {one.id: one.name for one in found if one.id in ids}
+            if after is None:
+                break
+        return names
 
     async def create(self, asked: Asked) -> Told:
         """Create a subscription; the only time its keys are shown. They work once it is active."""

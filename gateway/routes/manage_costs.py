@@ -1,5 +1,7 @@
 """`/manage/usage` and `/manage/costs`: what was used and what it cost, out of the usage records."""
 
+from typing import Any
+
 import azure.functions as func
 
 from gateway.container import Gateway
@@ -23,7 +25,7 @@ async def costs(req: Request) -> Response:
 @bp.route(route="manage/usage", methods=["GET"])
 async def usage(req: Request) -> Response:
     """Sum the usage records, by model unless asked otherwise."""
-    return await administer(req, 200, lambda gateway, asked: gateway.reports.usage(asked.query, _tenant(asked)), reads_body=False)
+    return await administer(req, 200, _usage, reads_body=False)
 
 
 # Its name comes before the next one's: the Functions host tries functions in the order of their names.
@@ -42,10 +44,27 @@ async def usage_record(req: Request) -> Response:
     return await administer(req, 200, lambda gateway, asked: gateway.reports.record(request_id, tenant_of(asked, None)), reads_body=False)
 
 
+async def _usage(gateway: Gateway, asked: Asked) -> object:
+    return await _named(gateway, asked, await gateway.reports.usage(asked.query, _tenant(asked)))
+
+
+async def _named(gateway: Gateway, asked: Asked, report: dict[str, Any]) -> dict[str, Any]:
+    """Say beside each subscription's id what it is called today: nobody knows ids by heart."""
+    rows = report["data"]
+    ids = {row["subscription"] for row in rows if row.get("subscription")}
+    names = await gateway.subscriptions.names(_tenant(asked), ids)
+    return report | {"data": [_with_name(row, names) if "subscription" in row else row for row in rows]}
+
+
+def _with_name(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    named = {"subscription": row["subscription"], "subscription_name": names.get(row["subscription"], "")}
+    return {key: value for name, value in row.items() for key, value in (named if name == "subscription" else {name: value}).items()}
+
+
 async def _costs(gateway: Gateway, asked: Asked) -> object:
     kind = asked.query.get("format", "json")
     if kind == "json":
-        return await gateway.reports.costs(asked.query, _tenant(asked))
+        return await _named(gateway, asked, await gateway.reports.costs(asked.query, _tenant(asked)))
     if kind != "csv":
         raise RequestError("'format' must be json or csv", param="format", code="invalid_value")
     data = await gateway.reports.focus(asked.query, _tenant(asked))

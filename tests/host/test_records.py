@@ -233,6 +233,23 @@ def test_a_chain_of_calls_is_one_total_and_its_parts(gateway: Any) -> None:
     assert report["total"]["cost_usd"] == cost_micro_usd / 1e6 == sum(round(row["cost_usd"] * 1e6) for row in report["data"]) / 1e6 > 0
 
 
+def test_a_subscription_is_named_beside_its_id(gateway: Any) -> None:
+    mark = marker()
+    order = {"tenant": "default", "product": "unlimited", "name": f"shop {mark}"}
+    made = ask(gateway, "POST", "/manage/subscriptions", order, key=gateway.admin_key).json()
+    ask(gateway, "GET", "/v1/models", key=made["keys"]["primary"])
+    for report in ("usage", "costs"):
+        path = f"/manage/{report}?group_by=model,subscription&subscription={made['id']}"
+        (row,) = ask(gateway, "GET", path, key=gateway.admin_key).json()["data"]
+        assert list(row)[:4] == ["model", "subscription", "subscription_name", "requests"]
+        assert (row["subscription"], row["subscription_name"]) == (made["id"], f"shop {mark}")
+    ask(gateway, "GET", "/v1/models", key="gwk_nobody_issued_this")
+    rows = ask(gateway, "GET", "/manage/usage?group_by=subscription", key=gateway.admin_key).json()["data"]
+    assert {row["subscription_name"] for row in rows if not row["subscription"]} == {""}
+    (row, *_) = ask(gateway, "GET", "/manage/usage?group_by=tenant", key=gateway.admin_key).json()["data"]
+    assert "subscription_name" not in row
+
+
 def test_costs_come_as_a_table_for_spreadsheets(gateway: Any) -> None:
     mark = marker()
     reply = chat(gateway, headers={"x-gateway-tags": f"team={mark}"})

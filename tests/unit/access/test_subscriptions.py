@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.access import administration_subscriptions
 from gateway.domain.access import CALLER, Network, Role, SubscriptionState
 from gateway.domain.limits import Limits
 from gateway.errors import Conflict, GatewayError, NotFound, PermissionDenied, PreconditionFailed, RequestError
@@ -334,3 +335,19 @@ async def test_what_is_anothers_is_not_there(office: Office) -> None:
     assert await listed(office, {}, tenant="contoso") == [[]]
     with pytest.raises(PermissionDenied):
         await listed(office, {"tenant": "fabrikam"}, tenant="contoso")
+
+
+async def test_names_are_told_of_what_may_be_seen_and_of_nothing_else(office: Office) -> None:
+    shop = await office.subscribe(tenant="contoso", name="shop")
+    till = await office.subscribe(tenant="fabrikam", name="till")
+    await office.subscribe(tenant="contoso", name="not asked for")
+    both = {shop["id"], till["id"], "sub_unknown"}
+    assert await office.subscriptions.names(None, both) == {shop["id"]: "shop", till["id"]: "till"}
+    assert await office.subscriptions.names("contoso", both) == {shop["id"]: "shop"}
+
+
+async def test_names_are_found_on_any_page(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(administration_subscriptions, "MAX_PAGE", 2)
+    made = [await office.subscribe(name=f"n{number}") for number in range(5)]
+    assert await office.subscriptions.names(None, {made[4]["id"]}) == {made[4]["id"]: "n4"}
+    assert await office.subscriptions.names(None, ()) == {}
