@@ -5,8 +5,10 @@
     claims: iss, aud, tid, exp, nbf, iat | oid, azp or appid, sub | roles, scp, idtyp
 
 Rules: the algorithm is fixed, not chosen by the token. The issuer is the tenant's own, v1 or v2, and the tenant is one of
-ours. Every claim has its one type; a member that is there twice, base64 with another spelling, and a claim that is missing
-are refused. What cannot be trusted is never shown back: messages say what is wrong, and never what the token holds.
+ours; of the roles that another tenant than the first gives, `Gateway.Admin` does not count. Every claim has its one type; a
+member that is there twice, base64 with another spelling, and a claim that is missing are refused. A token that does not name
+the application that asked for it (`azp`, in v1 `appid`) is an ID token: it says who signed in, and opens nothing, also where our
+own application is its audience. What cannot be trusted is never shown back: messages say what is wrong, and never what the token holds.
 
 A token is a user's where it carries scopes (`scp`); without any, or with `idtyp` app, it is an application's, a managed
 identity's among them.
@@ -41,10 +43,12 @@ class Trust(msgspec.Struct, frozen=True):
     """Whose tokens count, and which of them are meant for us.
 
     Attributes:
-        tenants: Ids of Entra tenants, in small letters.
+        home: The id of the operator's own Entra tenant: its roles alone make administrators of the gateway.
+        tenants: Ids of all that count, in small letters.
         audiences: Our application's id URI and client id.
     """
 
+    home: str
     tenants: frozenset[str]
     audiences: frozenset[str]
 
@@ -55,7 +59,7 @@ class Identity(msgspec.Struct, frozen=True):
     Attributes:
         tenant: The Entra tenant's id.
         oid: The user's or service principal's object id; empty where an application has none in the tenant.
-        client: The application that asked for the token; empty where it is not said.
+        client: The application that asked for the token.
         user: A person has signed in; false for applications and managed identities.
         roles: Those of its roles that are ours.
         expires_at: Unix seconds.
@@ -133,7 +137,7 @@ def read(text: str, trust: Trust, now_unix_s: float) -> Unproved:
     except msgspec.ValidationError as exc:
         raise refused("a claim is missing or of the wrong type; send an Entra ID access token") from exc
     _judge(claims, trust, now_unix_s)
-    return Unproved(kid, _identity(claims), f"{parts[0]}.{parts[1]}".encode(), signature)
+    return Unproved(kid, _identity(claims, trust.home), f"{parts[0]}.{parts[1]}".encode(), signature)
 
 
 def refused(why: str) -> AuthenticationError:
@@ -184,19 +188,23 @@ def _judge(claims: _Claims, trust: Trust, now_unix_s: float) -> None:
     if max(claims.nbf, claims.iat) > now_unix_s + SKEW_S:
         raise refused("it is not valid yet")
     ids = (claims.oid, claims.azp, claims.appid)
-    if not any(ids) or any(each and not _GUID.match(each) for each in ids):
+    if not (claims.azp or claims.appid):
+        raise refused("it is no access token: it does not name, by azp or appid, the application that asked for it")
+    if any(each and not _GUID.match(each) for each in ids):
         raise refused("it does not say who it is, by oid, azp or appid")
 
 
-def _identity(claims: _Claims) -> Identity:
+def _identity(claims: _Claims, home: str) -> Identity:
     user = bool(claims.scp) and claims.idtyp in {"", "user"}
     if user and not claims.oid:
         raise refused("it does not say which user it is of, by oid")
+    roles = frozenset(_ROLES[name] for name in claims.roles if name in _ROLES)
     return Identity(
         tenant=claims.tid,
         oid=claims.oid.lower(),
         client=(claims.azp or claims.appid).lower(),
         user=user,
-        roles=frozenset(_ROLES[name] for name in claims.roles if name in _ROLES),
+        # Each tenant's own administrators assign roles in it, and they run their organisation, not the gateway.
+        roles=roles if claims.tid == home else roles - {Role.ADMIN},
         expires_at=claims.exp,
     )

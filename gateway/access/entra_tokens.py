@@ -22,12 +22,12 @@ class TokenVerifier:
 
     Args:
         audiences: Our application's id URI and client id.
-        keys: Each accepted tenant's keys, by the tenant's id in small letters.
+        keys: Each accepted tenant's keys, by the tenant's id in small letters; the first tenant is the operator's own.
         clock: The time of day.
     """
 
     def __init__(self, audiences: frozenset[str], keys: Mapping[str, SigningKeys], clock: Clock) -> None:
-        self._trust = Trust(frozenset(keys), audiences)
+        self._trust = Trust(next(iter(keys), ""), frozenset(keys), audiences)
         self._keys = keys
         self._clock = clock
         self._verified: OrderedDict[bytes, Identity] = OrderedDict()

@@ -213,6 +213,23 @@ async def test_another_tenants_or_issuers_token_is_refused(over: dict[str, Any])
     assert door.endpoint.asked == 0
 
 
+@pytest.mark.parametrize("roles", [None, ["Gateway.User"], ["Gateway.Admin"]])
+async def test_a_token_for_signing_in_is_no_access_token(roles: list[str] | None) -> None:
+    door = Door()
+    # An ID token of our own application's sign-in page has our client id as its audience, and no azp or appid.
+    signed_in = app_claims(door.now, aud=CLIENT, azp=None, idtyp=None, roles=roles, nonce="abc", preferred_username="ann@contoso.com")
+    assert "no access token" in await door.refuses(token(signed_in))
+    assert "no access token" in await door.refuses(token(signed_in | {"iss": V1.format(TENANT), "ver": "1.0"}))
+
+
+async def test_only_the_first_tenant_makes_administrators_of_the_gateway() -> None:
+    door, roles = Door(TENANT, OTHER_TENANT), [each.value for each in Role]
+    own = await door.identify(token(app_claims(door.now, roles=roles)))
+    others = await door.identify(token(app_claims(door.now, tid=OTHER_TENANT, iss=V2.format(OTHER_TENANT), roles=roles)))
+    assert own.roles == set(Role)
+    assert others.roles == {Role.USER, Role.TENANT_ADMIN}  # the latter of what it is bound to
+
+
 async def test_one_tenants_key_signs_for_no_other_tenant() -> None:
     door = Door(TENANT, OTHER_TENANT)
     door.endpoints[OTHER_TENANT].answer = jwks(jwk("theirs"))
