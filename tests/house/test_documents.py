@@ -16,7 +16,9 @@ from tests.host.asking import chat
 from tests.host.conftest import started
 from tests.house.sources import ROOT, Block, blocks, codes, files, modules, name_of, read, section, table
 
-REFERENCES = tuple(f"docs/{name}.md" for name in ("alerts", "catalogue", "costs", "edge", "identity", "limits", "providers", "routing"))
+REFERENCES = tuple(
+    f"docs/{name}.md" for name in ("alerts", "catalogue", "costs", "edge", "first-hour", "identity", "limits", "providers", "routing")
+)
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", *REFERENCES)
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 USUAL_URL = "http://127.0.0.1:7071"
