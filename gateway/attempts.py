@@ -251,11 +251,16 @@ class Attempts:
         request = provider.encode(call, deployment)
         response = await self._upstream.send(request, timeout_s)
         draft.heard(response.headers)
+        auth = deployment.backend.auth
+        draft.upstream_request_id = auth.masked(draft.upstream_request_id)
         passed = response.status in request.passes
         if not 200 <= response.status < 300 and not passed:
-            raise provider.classify(response.status, response.headers, await response.read())
+            headers = {name: auth.masked(value) for name, value in response.headers.items()}
+            raise provider.classify(response.status, headers, auth.masked_body(await response.read()))
         if passed or not is_stream(call, response):
             body = await response.read()
+            if call.operation is Operation.FORWARD:  # of any service, one that tells what it was sent among them
+                body = auth.masked_body(body)
             # What an answer says about where it came from has to lead back to that deployment.
             asked = msgspec.structs.replace(call, served=deployment) if call.operation is Operation.FORWARD else call
             completion = provider.decode(asked, body, response.headers)

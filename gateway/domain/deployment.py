@@ -36,6 +36,9 @@ class AuthType(enum.StrEnum):
     NONE = "none"
 
 
+SHORTEST_SECRET = 8  # what is shorter may stand in any text by chance
+
+
 class Auth(msgspec.Struct, frozen=True):
     """A backend's credential.
 
@@ -63,6 +66,17 @@ class Auth(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Auth(type={self.type.value!r}, key={'***' if self.key else ''!r})"
+
+    def masked(self, text: str) -> str:
+        """Return what a backend said without our secrets: some repeat the key that they refuse."""
+        for secret in (self.key, self.session_token):
+            if len(secret) >= SHORTEST_SECRET and secret in text:
+                text = text.replace(secret, "***")
+        return text
+
+    def masked_body(self, body: bytes) -> bytes:
+        """The same for a body, whatever its bytes are."""
+        return self.masked(body.decode("latin-1")).encode("latin-1")
 
 
 class Backend(msgspec.Struct, frozen=True):
