@@ -143,7 +143,11 @@ async def build(settings: Settings) -> Gateway:
 
 def _warn_of_unpriced(catalog: Catalog) -> None:
     if catalog.unpriced:
-        log.warning("no price is known of these deployments, so what their calls cost is not either: %s", ", ".join(catalog.unpriced))
+        log.warning(
+            "these deployments have no price: %s; reports count their calls as unpriced, and budgets refuse them: give each a `price` in "
+            "the catalogue, or at PATCH /manage/deployments",
+            ", ".join(catalog.unpriced),
+        )
 
 
 def _current(shared: SharedHealth, live: LiveCatalog) -> Callable[[], Awaitable[Catalog]]:
