@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from gateway.alerts.events import Kind
 from gateway.domain import catalog_price_schema, catalog_schema
 from gateway.routing.strategies import STRATEGIES
-from tests.house.sources import codes, read, section, table
+from tests.house.sources import ROOT, codes, read, section, table
 
 CATALOGUE, ROUTING = read("docs/catalogue.md"), read("docs/routing.md")
 # A table's heading, or the word in code style that the paragraph before it begins with → the entry whose keys it lists.
@@ -96,3 +97,9 @@ def test_readme_says_the_same_numbers_in_short() -> None:
 
 def test_the_alerts_page_lists_every_type() -> None:
     assert [codes(kind)[0] for kind, *_ in table(read("docs/alerts.md"), "What is told")] == [kind.value for kind in Kind]
+
+
+@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=lambda page: page.name)
+def test_files_of_ours_that_are_named_exist(page: Path) -> None:
+    named = re.findall(r"`((?:tests|gateway|bench|devhost|infra|examples|orchestrations)/[\w./-]+)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
