@@ -18,4 +18,4 @@ async def limits(req: Request) -> Response:
 @bp.route(route="manage/limits/reconcile", methods=["POST"])
 async def reconcile(req: Request) -> Response:
     """Take back what dead processes hold and the ledger proves unspent, without waiting for the timer."""
-    return await administer(req, 200, lambda gateway, asked: gateway.limits.reconcile(asked))
+    return await administer(req, 200, lambda gateway, asked: gateway.limits.reconcile(asked), empty_body=True)

@@ -288,6 +288,7 @@ ASKS = {
     ],
     "manage_limits_reconcile": [
         Ask(200, "POST", "/manage/limits/reconcile", {}, "admin"),
+        Ask(200, "POST", "/manage/limits/reconcile", None, "admin"),
         Ask(400, "POST", "/manage/limits/reconcile", {"scopes": "all"}, "admin"),
         Ask(403, "POST", "/manage/limits/reconcile", {}),
     ],
