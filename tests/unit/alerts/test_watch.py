@@ -88,6 +88,15 @@ async def test_calls_that_began_in_the_hour_before_are_in_their_bucket(tables: F
     assert (await read_bucket(tables, start)).sums[SUB].cost == 1000
 
 
+async def test_a_flood_of_unknown_callers_is_not_read(tables: FakeTables) -> None:
+    for _ in range(1100):
+        await record(tables, NIGHT, tenant=records.ANONYMOUS, subscription="", cost_micro_usd=0, prompt_tokens=0, completion_tokens=0)
+    await record(tables, NIGHT)
+    before = tables.calls
+    found = (await read_bucket(tables, NIGHT)).sums
+    assert (tables.calls - before, found[SUB].cost) == (1, 1000)
+
+
 async def test_a_run_reads_what_is_new_and_one_bucket_more(tables: FakeTables, watch: Watch, clock: FakeClock) -> None:
     clock.advance(3600)
     assert [await watch.run(), await watch.run()] == [1, 0]
