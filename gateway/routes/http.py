@@ -9,6 +9,7 @@ import asyncio
 import math
 import re
 from collections.abc import Mapping
+from http.client import responses
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -219,7 +220,8 @@ def plain_json(status: int, value: Any) -> Response:
 
 
 def _problem(error: GatewayError, inbound: Inbound) -> Response:
-    body = {"type": "about:blank", "title": error.code, "status": error.status, "detail": error.message, "code": error.code}
+    title = responses.get(error.status, error.code)  # RFC 9457: of about:blank it is the status in words
+    body = {"type": "about:blank", "title": title, "status": error.status, "detail": error.message, "code": error.code}
     if error.param is not None:
         body["param"] = error.param
     headers = _headers(PROBLEM_JSON, inbound, {**error.headers, **_retry_headers(error)})
