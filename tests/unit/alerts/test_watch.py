@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from gateway.alerts.outbox import Outbox
-from gateway.alerts.series import BUCKET, USAGE, Of, SeriesStore, Sums, read_bucket
+from gateway.alerts.series import ANONYMOUS, BUCKET, USAGE, Of, SeriesStore, Sums, read_bucket
 from gateway.alerts.series import Bucket as Read
 from gateway.alerts.spikes import SERIES
 from gateway.alerts.watch import Watch
 from gateway.domain.ids import uuid7_hex
 from gateway.errors import StoreUnavailable
+from gateway.metering import record as record_module
 from gateway.metering import records
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTables
@@ -60,7 +61,7 @@ def alerts(tables: FakeTables, kind: str) -> list[dict[str, Any]]:
 
 
 def test_the_ledger_is_where_records_are_written() -> None:
-    assert records.USAGE == USAGE
+    assert (records.USAGE, record_module.ANONYMOUS) == (USAGE, ANONYMOUS)
 
 
 async def test_sums_a_bucket_by_scope(tables: FakeTables) -> None:
@@ -90,7 +91,7 @@ async def test_calls_that_began_in_the_hour_before_are_in_their_bucket(tables: F
 
 async def test_a_flood_of_unknown_callers_is_not_read(tables: FakeTables) -> None:
     for _ in range(1100):
-        await record(tables, NIGHT, tenant=records.ANONYMOUS, subscription="", cost_micro_usd=0, prompt_tokens=0, completion_tokens=0)
+        await record(tables, NIGHT, tenant=ANONYMOUS, subscription="", cost_micro_usd=0, prompt_tokens=0, completion_tokens=0)
     await record(tables, NIGHT)
     before = tables.calls
     found = (await read_bucket(tables, NIGHT)).sums
