@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.access.administration_documents import check_id
 from gateway.access.directory import Directory
 from gateway.domain.access import Principal, Product, Subscription, SubscriptionState, Tenant
 from gateway.domain.limits import MICRO_USD, Ceiling, Limits, Metric
@@ -64,10 +65,12 @@ class Budgets:
 
         Raises:
             NotFound: There is no such tenant.
+            RequestError: A parameter is not understood; `param` names it.
         """
         limit, after = read_paging(asked.query)
         named = tenant_of(asked, asked.query.get("tenant"))
         if named is not None:
+            check_id(named, "tenant")
             stored = await self._directory.tenant(named)
             if stored is None:
                 raise NotFound(f"there is no tenant {named[:80]!r}", param="tenant", code="tenant_not_found")

@@ -151,7 +151,8 @@ class Documents:
 
     def _change(self, thing: msgspec.Struct, document: Mapping[str, Any], shape: type[_Fields]) -> dict[str, Any]:
         now = {name: value for name, value in msgspec.to_builtins(thing).items() if name in shape.__struct_fields__}
-        merged = {name: value for name, value in {**now, **document}.items() if value is not None}
+        named = shape.__struct_fields__  # what is none of them is refused, null or not
+        merged = {name: value for name, value in {**now, **document}.items() if value is not None or name not in named}
         fields = msgspec.structs.asdict(convert(merged, shape))
         self._check(fields, document)
         return fields

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.access import Principal
+from gateway.domain.access import Principal, masked_keys
 from gateway.domain.ids import uuid7_hex
 from gateway.domain.management import Asked, page_of, read_paging, tenant_of
 from gateway.domain.tables import Entity, Value
@@ -33,9 +33,9 @@ AUDIT = "audit"
 NO_TENANT = "-"
 MAX_CHARACTERS = 16_000  # of each JSON text; a property takes twice as many
 MAX_QUERIES = 20  # of the store for one page, however few entries fit the filters
-SECRET_NAMES = frozenset({"hash", "secret", "password", "key", "api_key", "token", "authorization"})
 TEXTS = ("actor", "roles", "action", "target", "outcome", "error", "request_id", "client_ip")
-_KEY = re.compile(r"gwk_([a-z0-9]{16})_[A-Za-z0-9_-]+")
+# However they are spelt: `api_key`, `apiKey`, `client-secret`. A list of `tokens` or `keys` holds limits or slots.
+_SECRET_NAME = re.compile(r".*(?:hash|secret|password|key|token|authorization|credential|connection_?-?string)", re.IGNORECASE | re.DOTALL)
 
 
 class Deed(msgspec.Struct, frozen=True):
@@ -88,7 +88,7 @@ class Audit:
             "actor": deed.principal.key_id,
             "roles": " ".join(sorted(deed.principal.roles)),
             "action": deed.action,
-            "target": deed.target,
+            "target": masked_keys(deed.target),
             "asked": shown(deed.document),
             "outcome": "begun",
             "request_id": deed.request_id,
@@ -105,7 +105,7 @@ class Audit:
         """Complete an entry. It never raises: the change was made or not, and its answer must not be lost."""
         values = entry.values | {"outcome": "failed" if error else "done", "error": error}
         if target:
-            values["target"] = target
+            values["target"] = masked_keys(target)
         values |= {name: shown(value) for name, value in (("before", before), ("after", after)) if value is not None}
         try:
             await self._tables.replace(AUDIT, entry.partition, entry.row, values, entry.etag)
@@ -148,10 +148,10 @@ def shown(value: Any) -> str:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_masked(name): "***" if name in SECRET_NAMES else _masked(item) for name, item in value.items()}
+        return {_masked(name): "***" if _SECRET_NAME.fullmatch(name) else _masked(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_masked(item) for item in value]
-    return _KEY.sub(r"gwk_\1_***", value) if isinstance(value, str) else value
+    return masked_keys(value) if isinstance(value, str) else value
 
 
 def _fits(entity: Entity, query: Mapping[str, str]) -> bool:

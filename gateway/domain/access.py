@@ -9,6 +9,7 @@ Frozen data. A virtual key is `gwk_<id>_<secret>`; only its HMAC is stored (`acc
 import datetime
 import enum
 import ipaddress
+import re
 from typing import Literal
 
 import msgspec
@@ -31,8 +32,10 @@ def network_fault(network: Network) -> tuple[str, str] | None:
     for name in ("allow", "deny"):
         for index, block in enumerate(getattr(network, name)):
             try:
-                ipaddress.ip_network(block)
+                known = "%" not in block and ipaddress.ip_network(block)  # with a zone it means something on one machine only
             except ValueError:
+                known = False
+            if not known:
                 return f"{name}[{index}]", f"{block[:64]!r} is no CIDR block, such as 203.0.113.0/24 or 2001:db8::/32"
     return None
 
@@ -195,6 +198,14 @@ class Principal(msgspec.Struct, frozen=True):
     models: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
+
+
+_KEY = re.compile(r"gwk_([a-z0-9]{16})_[A-Za-z0-9_-]+")
+
+
+def masked_keys(text: str) -> str:
+    """Return a text in which of every virtual key only the public part is left: keys are pasted where they do not belong."""
+    return _KEY.sub(r"gwk_\1_***", text) if "gwk_" in text else text
 
 
 DEFAULT_TENANT = "default"

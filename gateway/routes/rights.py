@@ -92,7 +92,7 @@ def right_of(method: str, path: str) -> tuple[Right, Mapping[str, str]]:
 
 def methods_of(path: str) -> list[str]:
     """Return the methods that a path takes; none where no route is registered for it."""
-    return [right.method for right in RIGHTS if _pattern(right.route).fullmatch(path.strip("/"))]
+    return list(dict.fromkeys(right.method for right in RIGHTS if _pattern(right.route).fullmatch(path.strip("/"))))
 
 
 def check_right(right: Right, principal: Principal) -> None:

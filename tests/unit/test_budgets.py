@@ -13,7 +13,7 @@ from gateway.domain.amounts import Amounts
 from gateway.domain.catalog import Catalog
 from gateway.domain.limits import Budget, Limits, Quota, TokenQuota
 from gateway.domain.management import Asked
-from gateway.errors import NotFound, PermissionDenied
+from gateway.errors import NotFound, PermissionDenied, RequestError
 from gateway.limits.limiter import Limiter
 from gateway.limits.scopes import scopes_of
 from tests.builders import make_principal, make_product
@@ -128,6 +128,13 @@ async def test_a_tenants_administrator_sees_its_own_only(budgets: Budgets) -> No
     assert {each["tenant"] for each in data} == {"contoso"}
     with pytest.raises(PermissionDenied):
         await budgets.page(asked(Role.TENANT_ADMIN, tenant="fabrikam"))
+
+
+@pytest.mark.parametrize("name", ["a/b", "\0", "x" * 2000])
+async def test_what_can_be_no_tenant_is_refused_by_its_parameters_name(budgets: Budgets, name: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        await budgets.page(asked(tenant=name))
+    assert caught.value.param == "tenant"
 
 
 async def test_a_tenant_that_does_not_exist_is_not_found(budgets: Budgets) -> None:

@@ -146,6 +146,9 @@ async def test_a_bad_product_names_its_field(office: Office, document: dict[str,
         ({"name": "x" * 257}, "name"),
         ({"limits": {"tokens_per_minute": -1}}, "limits.tokens_per_minute"),
         ({"network": {"allow": ["everywhere"]}}, "network.allow[0]"),
+        ({"network": {"deny": ["fe80::1%eth0/128"]}}, "network.deny[0]"),
+        ({"id": None}, "id"),
+        ({"nmae": None}, "nmae"),
     ],
 )
 async def test_a_bad_change_of_a_tenant_names_its_field_and_changes_nothing(office: Office, document: dict[str, Any], param: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.access import keys
 from gateway.access.audit import AUDIT, MAX_CHARACTERS, MAX_QUERIES, Deed, shown
 from gateway.domain.access import Role
 from gateway.errors import PermissionDenied, RequestError, StoreUnavailable
@@ -89,6 +90,24 @@ async def test_entries_show_keys_without_their_secrets(office: Office) -> None:
     key_id = text.split("_")[1]
     assert entry["after"]["keys"] == {"primary": f"gwk_{key_id}_***"}
     assert entry["asked"] == {"note": f"was gwk_{key_id}_***", "hash": "***", "deep": [{"api_key": "***", f"gwk_{key_id}_***": 1}]}
+
+
+@pytest.mark.parametrize("name", ["apiKey", "API-KEY", "Password", "client_secret", "accessToken", "pepper_hash", "connectionString"])
+def test_a_secret_is_masked_under_whatever_name_it_was_sent(name: str) -> None:
+    assert json.loads(shown({"deep": [{name: "sk-1"}]})) == {"deep": [{name: "***"}]}
+
+
+def test_what_only_sounds_like_a_secret_is_shown() -> None:
+    document = {"tokens": [{"period": "day", "limit": 5}], "tokens_per_minute": 3, "keys": {"primary": 1}, "key_slots": [{"id": "a"}]}
+    assert json.loads(shown(document)) == document
+
+
+async def test_a_key_in_a_path_is_no_entrys_target(office: Office) -> None:
+    text = keys.mint().text
+    entry = await office.audit.begin(make_deed(target=f"subscriptions/{text}/suspend"))
+    await office.audit.end(entry, target=f"subscriptions/{text}/suspend")
+    assert text not in repr(office.tables.rows(AUDIT))
+    assert [each["target"] for each in await trail(office)] == [f"subscriptions/gwk_{text.split('_')[1]}_***/suspend"]
 
 
 def test_what_is_too_long_says_so() -> None:

@@ -76,6 +76,7 @@ def test_a_role_reaches_as_far_as_its_rows_say() -> None:
 
 
 def test_a_path_says_which_methods_it_takes() -> None:
+    assert methods_of("/manage/usage/records") == ["GET"]  # two rows fit it
     assert methods_of("/manage/tenants/x") == ["GET", "PATCH", "DELETE"]
     assert methods_of("/manage/audit") == ["GET"]
     assert methods_of("/manage/nothing") == []
