@@ -28,6 +28,7 @@ __all__ = ["GROUPS", "Reports"]
 # A UUIDv7 begins with 48 bits of milliseconds; the year 2100 bounds what a made-up one can ask for.
 _REQUEST_ID = re.compile(r"req_(0[0-3][0-9a-f]{10})7[0-9a-f]{19}\Z")
 MAX_LISTED = 1000
+_LAST_ROW = "~"
 # Reports are read beside calls: calls have their turn every millisecond or so, and few reports are in memory at a time.
 SUMMED_AT_ONCE = 200
 SUMS_AT_ONCE = 2
@@ -144,6 +145,8 @@ class Reports:
                         break
             if place is None or len(found) == limit:
                 break
+            if asked.tenant is not None:
+                place = _own_place(place, asked.tenant)
         after = pack_continuation(*place) if place is not None else None
         return {"object": "list", "data": found, "has_more": after is not None, "after": after}
 
@@ -197,6 +200,16 @@ def _report(asked: Query, sums: Sums, show: Callable[[Totals], dict[str, Any]]) 
 
 def _shown(values: Mapping[str, Value]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime.datetime) else value for name, value in values.items()}
+
+
+def _own_place(place: tuple[str, str], tenant: str) -> tuple[str, str]:
+    """Return where the tenant's own records go on: no page token may name another's, and nobody's records lie between."""
+    partition, hour = place[0], place[0].partition("|")[0]
+    if partition.startswith(f"{hour}|{tenant}|"):
+        return place
+    if partition > f"{hour}|{tenant}|":
+        hour = hour_of(datetime.datetime.fromisoformat(f"{hour}:00") + datetime.timedelta(hours=1))
+    return f"{hour}|{tenant}|", _LAST_ROW
 
 
 def _limit(text: str) -> int:
