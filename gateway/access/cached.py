@@ -3,8 +3,9 @@
 An entry younger than `fresh_s` is served as it is. Up to `stale_s` it is still served, and one background read renews
 it. Beyond that the caller waits for the store. If the store fails, an entry survives for `outage_s`: a store that is
 down must not lock out callers who were good a moment ago, and nobody new is let in. While the last failure is younger than
-`fresh_s` nobody waits for the next one. Misses are kept for `fresh_s` too, so that a flood of one unknown id asks the
-store once, and apart from the values, so that a flood of many unknown ids pushes no caller out.
+`fresh_s` nobody waits for the next one, and to a caller who is known a store that takes over `PATIENCE_S` is down. Misses are
+kept for `fresh_s` too, so that a flood of one unknown id asks the store once, and apart from the values, so that a flood of
+many unknown ids pushes no caller out.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from collections.abc import Awaitable, Callable
 
 from gateway.errors import StoreUnavailable
 from gateway.ports import Clock
+
+PATIENCE_S = 2.0  # so long a caller who is known waits for the store
 
 type Load[T] = Callable[[str], Awaitable[T | None]]
 
@@ -56,6 +59,7 @@ class Cached[T]:
         self._misses: OrderedDict[str, _Entry[T]] = OrderedDict()
         self._failed_s = -math.inf
         self._loading: dict[str, asyncio.Task[T | None]] = {}
+        self._began_s: dict[str, float] = {}  # when; of those that are loading
 
     async def get(self, name: str) -> T | None:
         """Return the value, None where there is none; waits for the store only if memory cannot answer.
@@ -77,12 +81,7 @@ class Cached[T]:
         reading = self._reading(name)
         if age_s <= self._stale_s or (age_s <= self._outage_s and now_s - self._failed_s <= self._fresh_s):
             return entry.value
-        try:
-            return await asyncio.shield(reading)
-        except StoreUnavailable:
-            if age_s > self._outage_s:
-                raise
-            return entry.value
+        return await self._waited_for(name, reading, entry, now_s)
 
     def fresh(self, name: str) -> T | None:
         """Return the value if memory has it and nothing need be asked; None says nothing, and `get` does. Awaits nothing."""
@@ -97,12 +96,29 @@ class Cached[T]:
         self._entries.pop(name, None)
         self._misses.pop(name, None)
         self._loading.pop(name, None)
+        self._began_s.pop(name, None)
 
     def forget_all(self, concerned: Callable[[T], bool]) -> None:
         """Drop every value that a change concerns; what is being read is dropped too, since nobody knows yet what it is."""
         for name in [name for name, entry in self._entries.items() if entry.value is not None and concerned(entry.value)]:
             del self._entries[name]
         self._loading.clear()
+        self._began_s.clear()
+
+    async def _waited_for(self, name: str, reading: asyncio.Task[T | None], entry: _Entry[T], now_s: float) -> T | None:
+        """Return what is being read, or what is known where the store fails or takes too long."""
+        known = now_s - entry.read_s <= self._outage_s
+        if known:
+            done, _ = await asyncio.wait({reading}, timeout=max(self._began_s[name] + PATIENCE_S - now_s, 0.0))
+            if not done:  # it is renewed once the store answers after all
+                self._failed_s = self._clock.now_s()
+                return entry.value
+        try:
+            return await asyncio.shield(reading)
+        except StoreUnavailable:
+            if known:
+                return entry.value
+            raise
 
     def _reading(self, name: str) -> asyncio.Task[T | None]:
         task = self._loading.get(name)
@@ -111,6 +127,7 @@ class Cached[T]:
             # A failed background read is no fault while memory still serves; whoever must wait for it sees the error.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._loading[name] = task
+            self._began_s[name] = self._clock.now_s()
         return task
 
     async def _read(self, name: str) -> T | None:
@@ -127,7 +144,7 @@ class Cached[T]:
             return value
         finally:
             if self._loading.get(name) is mine:
-                del self._loading[name]
+                del self._loading[name], self._began_s[name]
 
     def _keep(self, name: str, entry: _Entry[T]) -> None:
         kept, other = (self._misses, self._entries) if entry.value is None else (self._entries, self._misses)

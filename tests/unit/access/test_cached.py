@@ -240,6 +240,34 @@ async def test_during_an_outage_nobody_waits_for_a_store_that_has_just_failed(wo
     world.store.open.set()
 
 
+async def test_a_known_caller_does_not_wait_for_a_store_that_hangs_and_sees_what_it_says_in_the_end(world: World) -> None:
+    assert await world.get() == "1"
+    world.store.values["a"] = "2"
+    world.store.open.clear()
+    world.clock.advance(3)
+    assert await world.get() == "1"  # a read begins in the background
+    for _ in range(10):
+        world.clock.advance(5)
+        assert await asyncio.wait_for(world.get(), 5) == "1"
+    assert world.store.asked == ["a", "a"]
+    world.store.open.set()
+    await settle()
+    assert await world.get() == "2"
+
+
+async def test_nobody_is_let_in_for_long_by_a_store_that_hangs(world: World) -> None:
+    assert await world.get() == "1"
+    world.store.open.clear()
+    world.clock.advance(61)
+    waiting = asyncio.create_task(world.get())
+    await settle()
+    assert not waiting.done()
+    world.store.down = True
+    world.store.open.set()
+    with pytest.raises(StoreUnavailable):
+        await waiting
+
+
 async def test_a_name_that_comes_to_be_is_found_once_its_miss_is_no_longer_fresh(world: World) -> None:
     assert await world.get("new") is None
     world.store.values["new"] = "1"
