@@ -8,6 +8,7 @@ is told that only asking for less helps, and gets no time to come back; one that
 import datetime
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gateway.domain.limits import MICRO_USD, MINUTE, NOW, Ceiling, Metric
 from gateway.errors import LimitExceeded, QuotaExhausted, RateLimited
@@ -92,34 +93,44 @@ def wait_s(purse: Purse, asked: int, short: int, utc_s: float) -> float:
     return WINDOW_S
 
 
-def rate_headers(heads: Sequence[tuple[str, Sequence[Purse]]], utc_s: float) -> dict[str, str]:
+class Head(NamedTuple):
+    """The three headers that speak of one metric, and the purses of its ceilings."""
+
+    limit: str
+    remaining: str
+    reset: str
+    purses: tuple[Purse, ...]
+
+
+def rate_headers(heads: Sequence[Head], utc_s: float) -> dict[str, str]:
     """Return the x-ratelimit headers; of several ceilings the one speaks of which the least is left.
 
     Args:
-        heads: `requests` and `tokens`, each with its ceilings' purses.
+        heads: Of requests and of tokens.
         utc_s: Now, in UTC seconds.
     """
     headers: dict[str, str] = {}
-    for name, purses in heads:
+    for limit, remaining, reset, purses in heads:
         purse = purses[0] if len(purses) == 1 else min(purses, key=_remaining)
-        headers[f"x-ratelimit-limit-{name}"] = str(purse.ceiling.amount)
-        headers[f"x-ratelimit-remaining-{name}"] = str(purse.remaining)
-        if isinstance(purse, MinutePurse):
+        headers[limit] = str(purse.ceiling.amount)
+        headers[remaining] = str(purse.remaining)
+        if purse.ends_s == math.inf:  # a minute: its oldest second slides out
             reset_s = 0.0 if purse.oldest is None else purse.oldest + SLOT_LIFE_S - utc_s
         else:
             reset_s = purse.ends_s - utc_s
-        headers[f"x-ratelimit-reset-{name}"] = f"{max(math.ceil(reset_s), 0)}s"
+        headers[reset] = f"{math.ceil(reset_s)}s" if reset_s > 0.0 else "0s"
     return headers
 
 
-def heads_of(purses: Sequence[Purse]) -> tuple[tuple[str, tuple[Purse, ...]], ...]:
+def heads_of(purses: Sequence[Purse]) -> tuple[Head, ...]:
     """Return which purses the rate headers speak of: those of minutes, and only where there are none those of calendar quotas."""
     heads = []
     for name, metrics in (("requests", {Metric.REQUESTS}), ("tokens", {Metric.TOKENS, Metric.INPUT_TOKENS, Metric.OUTPUT_TOKENS})):
         found = tuple(purse for purse in purses if purse.ceiling.metric in metrics and purse.patient)
         rates = tuple(purse for purse in found if purse.ceiling.window == MINUTE)
         if found:
-            heads.append((name, rates or found))
+            limit, remaining, reset = (f"x-ratelimit-{word}-{name}" for word in ("limit", "remaining", "reset"))
+            heads.append(Head(limit, remaining, reset, rates or found))
     return tuple(heads)
 
 
