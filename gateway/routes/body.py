@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from gateway.domain.call import Operation
+from gateway.domain.strict_json import parse_object
 from gateway.errors import ClientDisconnected, PayloadTooLarge, RequestError, UnsupportedMediaType
 
 JSON = "application/json"
@@ -54,6 +55,15 @@ class BodyReader:
             raise self._too_large()
         body = await self._wire_bytes()
         return await asyncio.to_thread(self._inflate, body) if coding == "gzip" else body
+
+    async def document(self, *, optional: bool = False) -> dict[str, Any]:
+        """Return the object that the body is; an empty one where it may be left out, and was.
+
+        Raises:
+            RequestError: It is no object, or could be read in two ways; and as `read`.
+        """
+        body = await self.read()
+        return parse_object(body) if body or not optional else {}
 
     async def _wire_bytes(self) -> bytes:
         pieces: list[bytes] = []

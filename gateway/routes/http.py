@@ -9,6 +9,7 @@ import asyncio
 import math
 import re
 from collections.abc import Mapping
+from functools import partial
 from http.client import responses
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -21,7 +22,6 @@ from gateway.domain.access import Principal
 from gateway.domain.call import CLIENT_GONE, Answer, ByteStream, Inbound, Operation, Surface
 from gateway.domain.ids import uuid7_hex
 from gateway.domain.management import Asked, Told
-from gateway.domain.strict_json import parse_object
 from gateway.errors import ClientDisconnected, GatewayError, RequestError, Stopping
 from gateway.routes.audited import Act, audited
 from gateway.routes.body import JSON as JSON_TYPE
@@ -195,10 +195,10 @@ async def administer(request: Request, status: int, act: Act, *, reads_body: boo
             await gateway.pipeline.refuse(inbound, doubled)
 
         async def work(principal: Principal) -> Answer:
-            body = await BodyReader(request.receive, inbound.headers, gateway.settings.max_body_bytes).read() if reads_body else b""
-            document = parse_object(body) if body or (reads_body and not empty_body) else {}
-            asked = Asked(principal, document, inbound.query, inbound.headers.get("if-match", "").strip(), inbound.request_id)
-            return _told(await audited(gateway, inbound, asked, act), status)
+            reader = BodyReader(request.receive, inbound.headers, gateway.settings.max_body_bytes)
+            read = partial(reader.document, optional=empty_body) if reads_body else None
+            asked = Asked(principal, {}, inbound.query, inbound.headers.get("if-match", "").strip(), inbound.request_id)
+            return _told(await audited(gateway, inbound, asked, act, read), status)
 
         answer = await gateway.pipeline.administer(inbound, work)
     except GatewayError as exc:

@@ -56,6 +56,17 @@ async def test_every_request_that_is_no_read_leaves_one_completed_entry(gateway:
         assert {status for status, _ in asked.values()} == {403}
 
 
+async def test_a_change_whose_body_cannot_be_read_leaves_one_as_well(gateway: Any) -> None:
+    form = b"--house--"  # sent as a form, which no management route takes
+    asked = [
+        send(gateway, Ask(0, method, path, form, "admin"))
+        for method, path in (("POST", "/manage/tenants"), ("PATCH", "/manage/products/x"))
+    ]
+    assert [status for status, _, _ in asked] == [415, 415]
+    found = await entries(gateway)
+    assert [found[request_id] for _, request_id, _ in asked] == [1, 1]
+
+
 async def test_reads_leave_none(gateway: Any) -> None:
     asked = [sent(gateway, method, route, "admin") for method, route in sorted(managed()) if method == "GET"]
     found = await entries(gateway)
