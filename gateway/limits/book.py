@@ -139,7 +139,7 @@ class Book:
             return True
         if now_s - self.told_s >= REPORT_S and (self._pending or any(purse.unsaid for purse in purses)):
             return True
-        over = any(purse.left > 0 for purse in self._old)
+        over = any(purse.left > 0 for purse in self._old) or any(purse.refused for purse in purses)
         return over or any(purse.left > 0 and now_s - purse.last_s >= IDLE_S for purse in purses)
 
     def credit(self, purse: Purse, asked: int) -> int:

@@ -52,6 +52,7 @@ class Ask(msgspec.Struct, frozen=True):
         floor: Calls under way: what cannot be given back.
         running: Its window is not over: there may be grants.
         possible: At least one of the waiting calls would fit the whole limit.
+        refused: A call that would fit it was refused since the last exchange.
     """
 
     row: str
@@ -64,6 +65,7 @@ class Ask(msgspec.Struct, frozen=True):
     floor: int = 0
     running: bool = True
     possible: bool = True
+    refused: bool = False
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -170,6 +172,7 @@ def exchange(
         outs[ask.row] = kept + granted
         new_held[ask.row] = (spent + calendar, kept + granted)
         refused = ask.possible and ask.running and ask.need > 0 and granted == 0 and not final and ask.ceiling.mode is Mode.ENFORCE
+        refused = refused or ask.refused
         writes += _announce(counter, ask, scope, utc, refused=refused)
     for ask in asks:
         writes += _write_counter(rows.counters.get(ask.row), ask, counters[ask.row])

@@ -203,20 +203,20 @@ class Limiter:
         refused: list[tuple[float, Purse, int]] = []
         utc_s = utc.timestamp()
         for book, purse in short:
+            asked = amounts[purse.index]
             if not purse.patient:
                 continue
-            asked = amounts[purse.index]
-            held = purse.left if now_s < book.good_until_s else min(purse.left, 0)
-            lacks = asked - held
+            lacks = asked - (held := purse.left if now_s < book.good_until_s else min(purse.left, 0))
             if book.down and (not purse.enforced or asked - max(held, 0) <= book.credit(purse, asked)):
                 if now_s >= book.down_until_s:
                     self._refresh(book)
-            elif book.down and now_s < book.down_until_s:
+            elif book.down and (book.busy or now_s < book.down_until_s):  # nobody waits for what hangs
                 message = "the limits of this call cannot be checked, because the store does not answer; try again"
                 raise StoreUnavailable(message, retry_after_s=1.0)
             elif now_s < purse.dry_until_s and lacks > purse.free:
                 if purse.enforced:
                     refused.append((wait_s(purse, asked, lacks - purse.free, utc_s), purse, asked))
+                    purse.refused = purse.refused or (asked <= purse.ceiling.amount and bool(purse.ceiling.alert_at))
                 else:
                     passed.append(purse)
             else:

@@ -34,7 +34,7 @@ class Purse:
 
     __slots__ = (
         "back", "ceiling", "credit", "dry_until_s", "ends_s", "enforced", "flights", "free", "holders", "index", "kind", "largest",
-        "last_s", "left", "oldest", "out", "patient", "rate", "row", "since_s", "slots", "taken", "target", "volume",
+        "last_s", "left", "oldest", "out", "patient", "rate", "refused", "row", "since_s", "slots", "taken", "target", "volume",
     )  # fmt: skip
 
     def __init__(self, row: str, ceiling: Ceiling, kind: str, ends_s: float) -> None:
@@ -50,7 +50,7 @@ class Purse:
         self.slots: tuple[tuple[int, int], ...] = ()
         self.oldest: int | None = None
         self.credit: int | None = 0  # what may be taken while the store is down; None: not asked for yet
-        self.rate = 0.0
+        self.rate, self.refused = 0.0, False  # a call was refused for want of it, and the store was not told
         self.volume = self.largest = self.target = 0
         self.since_s = self.last_s = float("-inf")
         self.limit_to(ceiling)
@@ -120,6 +120,7 @@ class Purse:
             self._floor(),
             running,
             possible,
+            self.refused,
         )
 
     def report(self) -> Report:
@@ -141,7 +142,7 @@ class Purse:
         self.free, self.slots, self.holders = free, slots, holders
         self.oldest = slots[0][0] if slots else None
         self.dry_until_s = now_s + (TRUTH_S if self.oldest is None else min(self.oldest + SLOT_LIFE_S - utc_s, TRUTH_S))
-        self.credit = 0
+        self.credit, self.refused = 0, False
 
     def _spend(self, amount: int, second: int) -> None:  # noqa: ARG002 - of minutes only
         self.taken += amount

@@ -130,6 +130,21 @@ async def test_a_limit_that_is_lowered_holds_from_the_next_call_on() -> None:
     await world.reserve(Limits(tokens=(TokenQuota("month", 1000),)), 20)
 
 
+async def test_a_refusal_from_what_is_known_already_is_announced_by_the_next_tick() -> None:
+    world = World()
+    quota = Limits(tokens=(TokenQuota("month", 100),))
+    world.limiter.settle(await world.reserve(quota, 60), used(60))
+    before = world.tables.calls
+    with pytest.raises(QuotaExhausted):
+        await world.reserve(quota, 70)
+    with pytest.raises(QuotaExhausted):
+        await world.reserve(quota, 101)  # no limit refuses this one: it never fits
+    assert world.announced() == []
+    assert world.tables.calls == before
+    await world.limiter.tick()
+    assert world.announced() == ["a|tokens.month|2026-11|100", "a|tokens.month|2026-11|50"]
+
+
 async def test_a_threshold_is_announced_once_by_all_workers_together() -> None:
     world, quota = World(workers=3), Limits(tokens=(TokenQuota("month", 1000),))
     for number in range(20):
@@ -155,3 +170,20 @@ async def test_the_first_call_is_charged_to_the_lease_that_it_begins(monkeypatch
         await asyncio.sleep(0)  # what goes on in the background
     assert held.admitted_at is not None
     assert held.admitted_at >= world.row("l|")["since"]  # or the reconciler would not find its record
+
+
+async def test_beyond_the_allowance_nobody_waits_for_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, month = World(outage_percent=0), Limits(tokens=(TokenQuota("month", TOKENS),))
+    answers = asyncio.Event()
+    world.tables.meanwhile.append(answers.wait)
+    monkeypatch.setattr("gateway.limits.book.WAIT_S", 0.0)
+    with pytest.raises(StoreUnavailable):
+        await world.reserve(month, tokens=1)
+    monkeypatch.setattr("gateway.limits.book.WAIT_S", 600.0)
+    world.clock.advance(10)
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(world.reserve(month, tokens=1), 5)
+    answers.set()
+    for _ in range(9):
+        await asyncio.sleep(0)
+    await world.reserve(month, tokens=1)
