@@ -138,8 +138,11 @@ class Settlement:
 
     def used(self, flight: Flight, call: Call, completion: Completion) -> Usage | None:
         """Return what a whole answer used; None for one that has only begun: it keeps all that was reserved for it."""
-        if completion.usage is None and call.operation is Operation.RESPONSES and call.document.get("background"):
-            return None
+        if call.operation is Operation.RESPONSES and call.document.get("background"):
+            if completion.usage is None:
+                return None
+            if flight.deployment is not None:  # complete at once: whoever fetches it later has been charged
+                self._remember((flight.deployment.id, _id_of(completion.body)))
         return self.once(flight, completion.usage or self.estimate(call, completion.text))
 
     def once(self, flight: Flight, usage: Usage | None) -> Usage | None:
@@ -150,10 +153,13 @@ class Settlement:
         key = (deployment.id, call.path.partition("/")[0])
         if key in self._fetched:
             return Usage()
-        self._fetched[key] = None
+        self._remember(key)
+        return usage
+
+    def _remember(self, response: tuple[str, str]) -> None:
+        self._fetched[response] = None
         if len(self._fetched) > REMEMBERED_RESPONSES:
             self._fetched.popitem(last=False)
-        return usage
 
     def settle(self, flight: Flight) -> None:
         """Price, give back, record."""
@@ -216,6 +222,12 @@ def _charged(draft: Draft, asked: Amounts, kept: Amounts, *, answered: bool) -> 
         max(usage.completion_tokens, kept.output_tokens),
         max(asked.cost_micro_usd if cost is None else cost, kept.cost_micro_usd),
     )
+
+
+def _id_of(body: bytes) -> str:
+    """Return the id of a response that a provider has decoded; empty where it gave none."""
+    found = msgspec.json.decode(body, type=dict[str, Any]).get("id")
+    return found if isinstance(found, str) else ""
 
 
 def _weight(usage: Usage | None) -> int:

@@ -68,3 +68,11 @@ async def test_watching_it_as_a_stream_is_no_way_around(street: Street) -> None:
     await answer.stream.aclose()  # it has heard enough before the end
     _, watched, left_early = [record.get("completion_tokens", 0) for record in await street.records()]
     assert (watched, bool(left_early)) == (700, True)
+
+
+async def test_one_that_was_complete_at_once_is_not_charged_again_when_it_is_fetched(street: Street) -> None:
+    street.upstream.will(whole(**DONE))
+    response_id = str(json.loads((await street.call(DOCUMENT, **ASK)).body)["id"])
+    street.upstream.will(whole(**DONE))
+    await street.call({}, **ITEM, path_model=response_id)
+    assert [record.get("completion_tokens", 0) for record in await street.records()] == [700, 0]
