@@ -5,7 +5,8 @@ which sorts by time. The shard is a hex digit of the worker's, so that a busy te
 rows a second. The table only grows: a row is written whole and never changed, and written again it is the same.
 
 Rules: what clients and backends send is cut to a size that 100 rows of fit into one transaction, tags at a comma, so that
-none is counted under half its name.
+none is counted under half its name. A virtual key in what a client sends is masked, but
+for the user, by whose name limits are counted.
 """
 
 import datetime
@@ -13,6 +14,7 @@ from operator import attrgetter
 
 import msgspec
 
+from gateway.domain.access import masked_keys
 from gateway.domain.call import Inbound
 from gateway.domain.tables import Value
 from gateway.metering.draft import Draft
@@ -117,16 +119,16 @@ def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
     return UsageRecord(
         at, inbound.request_id, draft.trace_id,
         *((caller.tenant, caller.product, caller.subscription, caller.key_id) if caller else (ANONYMOUS, "", "", "")),
-        user_of(draft)[:most], label("x-gateway-session", "")[:most], _tags(label("x-gateway-tags", "")),
-        inbound.operation.value, inbound.surface.value, f"{inbound.method} {inbound.path}"[: 2 * most],
-        draft.model[:most], draft.deployment, draft.backend, draft.stream,
+        user_of(draft)[:most], masked_keys(label("x-gateway-session", ""))[:most], _tags(masked_keys(label("x-gateway-tags", ""))),
+        inbound.operation.value, inbound.surface.value, masked_keys(f"{inbound.method} {inbound.path}")[: 2 * most],
+        masked_keys(draft.model)[:most], draft.deployment, draft.backend, draft.stream,
         draft.status, draft.error_code, (draft.finish_reason or "")[:most], draft.attempts,
         usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens,
         usage.audio_input_tokens, usage.audio_output_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens,
         usage.units, usage.unit, usage.estimated,
         draft.cost_micro_usd is None, draft.cost_micro_usd, draft.aside_cost_micro_usd, draft.avoided_micro_usd,
         draft.admitted_at, charged.requests, charged.input_tokens, charged.output_tokens, charged.cost_micro_usd, draft.worker,
-        _client_request_id(inbound)[:most], draft.upstream_request_id[:most],
+        masked_keys(_client_request_id(inbound))[:most], draft.upstream_request_id[:most],
         draft.rule, draft.tier, draft.fallback, draft.reason, " ".join(draft.route)[: 4 * most], " ".join(draft.changes),
         *_latencies(draft, now_s),
     )

@@ -26,7 +26,7 @@ import msgspec
 
 from gateway.domain.tables import MAX_TRANSACTION_WRITES, Action, Value, Write
 from gateway.errors import StoreUnavailable
-from gateway.metering.record import USAGE, UsageRecord, finish, hour_of
+from gateway.metering.record import ANONYMOUS, USAGE, UsageRecord, finish, hour_of
 from gateway.ports import Clock, Spool, Tables
 
 __all__ = ["USAGE", "Recorder", "UsageRecord", "finish", "hour_of"]
@@ -39,6 +39,7 @@ SPOOL_ABOVE = 2_000
 PATIENCE = datetime.timedelta(seconds=1)
 SPOOLED_AT_ONCE = 250
 type _Entry = tuple[str, str, dict[str, Any]]  # partition, row, values
+STRANGERS_A_MINUTE = 600  # records of requests without a valid key: whoever needs none could fill the ledger
 LONGEST_PAUSE = 32  # times FLUSH_EVERY_S, between two tries at a store that is down
 
 
@@ -66,6 +67,8 @@ class Recorder:
         self._shard = f"{random.randrange(16):x}"  # noqa: S311 - spreads load, hides nothing
         self._spool_full = spool is None
         self._spooled = False
+        self._minute: datetime.datetime | None = None
+        self._strangers = 0  # in that minute
         self.dropped = 0
 
     def start(self) -> None:
@@ -75,6 +78,8 @@ class Recorder:
 
     def add(self, record: UsageRecord) -> None:
         """Take a record; returns at once and never fails."""
+        if record.tenant == ANONYMOUS and not self._has_place_for_a_stranger(record.at):
+            return
         waiting = len(self._buffer)
         if waiting >= self._capacity and self._spool_full:
             self._buffer.popleft()
@@ -82,6 +87,17 @@ class Recorder:
         self._buffer.append(record)
         if self._task is None or self._task.done() or waiting >= SPOOL_ABOVE or self._late(record.at):
             self._wake(record.at)
+
+    def _has_place_for_a_stranger(self, at: datetime.datetime) -> bool:
+        minute = at.replace(second=0, microsecond=0)
+        if minute != self._minute:
+            if (left_out := self._strangers - STRANGERS_A_MINUTE) > 0:
+                log.warning(
+                    "%d requests without a valid key have no record: they were more than %d in a minute", left_out, STRANGERS_A_MINUTE
+                )
+            self._minute, self._strangers = minute, 0
+        self._strangers += 1
+        return self._strangers <= STRANGERS_A_MINUTE
 
     async def flush(self) -> None:
         """Write all that is buffered; StoreUnavailable leaves the rest in the buffer, a row that no store takes is dropped."""

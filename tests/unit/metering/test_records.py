@@ -1,19 +1,21 @@
 import asyncio
 import datetime
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
+from gateway.access.keys import mint
 from gateway.domain.amounts import Amounts
 from gateway.domain.call import Usage
 from gateway.domain.tables import Value, Write, check_entity, check_transaction
 from gateway.errors import NotFound, StoreUnavailable, UpstreamError
 from gateway.metering.draft import Draft
-from gateway.metering.record import CLIENT_REQUEST_IDS
-from gateway.metering.records import Recorder, UsageRecord, finish, hour_of
+from gateway.metering.record import ANONYMOUS, CLIENT_REQUEST_IDS
+from gateway.metering.records import STRANGERS_A_MINUTE, Recorder, UsageRecord, finish, hour_of
 from tests.builders import make_inbound, make_principal
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTables
@@ -146,6 +148,30 @@ def test_what_clients_and_backends_send_is_cut_to_a_size_that_any_store_takes() 
     record = msgspec.structs.replace(record, tags=long[:2048])
     writes = [Write("upsert", str(number), record.row()) for number in range(100)]  # type: ignore[arg-type]
     check_transaction("p", writes)
+
+
+def test_a_key_that_was_put_in_the_wrong_place_is_in_no_record() -> None:
+    text = mint().text
+    places = ("x-gateway-session", "x-gateway-tags", "x-request-id")
+    draft = Draft(make_inbound(path=f"/v1/models/{text}", headers=dict.fromkeys(places, f"team={text}")))
+    draft.model = text
+    record = finish(draft, 1.0, AT)
+    assert text not in repr(record)
+    assert text.split("_")[1] in record.path
+
+
+async def test_strangers_fill_neither_the_buffer_nor_the_ledger(caplog: pytest.LogCaptureFixture) -> None:
+    tables, clock = FakeTables(), FakeClock()
+    recorder = Recorder(tables, clock)
+    for number in range(2 * STRANGERS_A_MINUTE):
+        recorder.add(make_record(number, tenant=ANONYMOUS))
+        if number % 10 == 0:
+            recorder.add(make_record(1_000_000 + number))
+    recorder.add(make_record(999_999, tenant=ANONYMOUS, at=AT + datetime.timedelta(minutes=1)))
+    await recorder.close()
+    tenants = Counter(str(entity.values["tenant"]) for entity in tables.rows("usage"))
+    assert tenants == {ANONYMOUS: STRANGERS_A_MINUTE + 1, "contoso": 2 * STRANGERS_A_MINUTE // 10}
+    assert f"{STRANGERS_A_MINUTE} requests without a valid key" in caplog.text
 
 
 def test_the_latency_parts_sum_to_the_total_whatever_was_stamped() -> None:
