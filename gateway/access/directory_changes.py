@@ -1,6 +1,6 @@
 """Tenants and products, in the Tables port: made, changed, deleted.
 
-Every write of a row that exists is conditional on what was read. Whoever sends no If-Match is tried twice, and then told
+Every write of a row that exists is conditional on what was read. Whoever sends no If-Match is tried TRIES times, and then told
 (409) that somebody else is changing it, so that no update is lost. What is deleted while somebody makes a subscription to it
 leaves that one without effect: `directory.py` finds no tenant, and a call no product.
 """
@@ -17,6 +17,9 @@ from gateway.domain.management import check_match, etag_of
 from gateway.domain.tables import EntityChanged, EntityExists, Value
 from gateway.errors import Conflict, NotFound
 from gateway.ports import Tables
+
+# Enough that a tenant's administrator who writes without a pause cannot keep the gateway's from suspending a subscription.
+TRIES = 8
 
 type Place = tuple[str, str, str]
 
@@ -138,9 +141,9 @@ async def rewrite[T: msgspec.Struct](
 
     Raises:
         PreconditionFailed: It has another version.
-        Conflict: Somebody else changed it in between, twice.
+        Conflict: Somebody else changed it in between, each of TRIES times.
     """
-    for last in (False, True):
+    for trial in range(TRIES):
         stored = await find()
         check_match(if_match, etag_of(stored.etag))
         value = change(stored.value)
@@ -152,7 +155,7 @@ async def rewrite[T: msgspec.Struct](
         try:
             return Changed(stored.value, value, await tables.replace(*place, values, stored.etag))
         except EntityChanged as exc:
-            if last:
+            if trial == TRIES - 1:
                 raise busy(place[2]) from exc
     return Changed(stored.value, value, stored.etag)
 

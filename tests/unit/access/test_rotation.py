@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.access.directory_changes import TRIES
 from gateway.access.directory_subscriptions import CLAIM_S
 from gateway.domain.tables import Entity, Value
 from gateway.errors import Conflict, NotFound, RequestError, StoreUnavailable
@@ -186,6 +187,31 @@ async def test_of_keys_that_are_made_at_once_the_last_one_works_and_no_update_is
             assert await office.opens(one.value["keys"][slot])
             assert not await office.opens(made["keys"][slot])
     assert sum(not isinstance(one, BaseException) for one in told) >= 2
+
+
+class Contested(FakeTables):
+    """Somebody else always writes a subscription first, as often as `rivals` says."""
+
+    rivals = 0
+
+    async def replace(self, table: str, partition: str, row: str, values: Mapping[str, Value], etag: str) -> str:
+        if table == "subscriptions" and self.rivals:
+            self.rivals -= 1
+            found = await self.get(table, partition, row)
+            assert found is not None
+            await super().replace(table, partition, row, found.values, found.etag)
+        return await super().replace(table, partition, row, values, etag)
+
+
+async def test_who_writes_without_a_pause_cannot_keep_an_administrator_from_a_change() -> None:
+    tables = Contested()
+    office = Office(tables)
+    made = await office.subscribe()
+    tables.rivals = TRIES - 1
+    assert (await office.subscriptions.transition(asked(), made["id"], "suspend")).value["state"] == "suspended"
+    tables.rivals = TRIES
+    with pytest.raises(Conflict, match="somebody else"):
+        await office.subscriptions.transition(asked(), made["id"], "resume")
 
 
 async def test_of_an_identity_that_two_bind_at_once_one_gets_it() -> None:
