@@ -24,6 +24,7 @@ from gateway.domain.access import (
     SubscriptionState,
     Tenant,
     TenantState,
+    masked_keys,
     network_fault,
 )
 from gateway.domain.call import Operation
@@ -198,6 +199,8 @@ def check_id(value: str, param: str = "id") -> None:
 def _check_name(value: str, param: str) -> None:
     if len(value) > MAX_NAME_CHARACTERS:
         raise _fault(param, f"must have at most {MAX_NAME_CHARACTERS} characters")
+    if masked_keys(value) != value:
+        raise _fault(param, "must hold no key: names are shown to everybody who may see the thing")
 
 
 def _check_limits(limits: Limits, param: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.access.keys import mint
 from gateway.domain.access import CallCost, Network, TenantState
 from gateway.domain.catalog import Catalog
 from gateway.domain.limits import Limits
@@ -147,6 +148,7 @@ async def test_a_bad_product_names_its_field(office: Office, document: dict[str,
         ({"limits": {"tokens_per_minute": -1}}, "limits.tokens_per_minute"),
         ({"network": {"allow": ["everywhere"]}}, "network.allow[0]"),
         ({"network": {"deny": ["fe80::1%eth0/128"]}}, "network.deny[0]"),
+        ({"name": "was " + mint().text}, "name"),
         ({"id": None}, "id"),
         ({"nmae": None}, "nmae"),
     ],
