@@ -123,7 +123,7 @@ async def respond(request: Request, operation: Operation, surface: Surface = Sur
     try:
         gateway = await container.get()
         inbound = _seen(request, inbound, gateway)
-        error = error or _doubled(request, inbound)
+        error = error or _doubled(request, inbound, gateway.settings.door.country_header)
         if error is not None:
             answer = await gateway.pipeline.refuse(inbound, error)
         else:
@@ -191,7 +191,7 @@ async def administer(request: Request, status: int, act: Act, *, reads_body: boo
     try:
         gateway = await container.get()
         inbound = _seen(request, inbound, gateway)
-        if (doubled := _doubled(request, inbound)) is not None:
+        if (doubled := _doubled(request, inbound, gateway.settings.door.country_header)) is not None:
             await gateway.pipeline.refuse(inbound, doubled)
 
         async def work(principal: Principal) -> Answer:
@@ -280,12 +280,12 @@ def _header_value(text: str) -> bytes:
     return data if text.isprintable() else _CONTROLS.sub(b"", data)
 
 
-def _doubled(request: Request, inbound: Inbound) -> RequestError | None:
+def _doubled(request: Request, inbound: Inbound, country_header: str) -> RequestError | None:
     """Return the error of a header that decides something and is there twice: what stands before us may have read the other."""
     names = [name for name, _ in request.scope["headers"]]
     if len(names) == len(inbound.headers):
         return None
-    for name in DECIDING_HEADERS:
+    for name in (*DECIDING_HEADERS, country_header.encode()):
         if names.count(name) > 1:
             shown = name.decode()
             return RequestError(f"the header {shown} is there more than once", param=shown, code="duplicate_header")

@@ -22,7 +22,7 @@ from tests.fakes.upstream import FOREVER, Reply
 from tests.flow.street import ADMIN_KEY, CHAT, DONE, STREAM, Street, completion, event, failure, streamed, until
 from tests.unit.routes.exchange import Exchange
 
-SETTINGS = {"AzureWebJobsStorage": "x", "GATEWAY_KEY_PEPPER": "x" * 16}
+SETTINGS = {"AzureWebJobsStorage": "x", "GATEWAY_KEY_PEPPER": "x" * 16, "GATEWAY_COUNTRY_HEADER": "X-Country"}
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_no_header_value_can_make_another_or_fail_to_be_sent() -> None:
     assert headers == [(b"content-type", b"x"), (b"x-request-id", inbound.request_id.encode()), (b"a", b"1b: 2"), (b"c", b"?")]
 
 
-@pytest.mark.parametrize("name", http.DECIDING_HEADERS)
+@pytest.mark.parametrize("name", [*http.DECIDING_HEADERS, b"x-country"])
 async def test_a_deciding_header_that_is_there_twice_is_refused_by_name(street: Street, name: bytes) -> None:
     exchange = Exchange()
     exchange.scope["headers"] += [(name, b"gzip"), (name, b"identity")]
