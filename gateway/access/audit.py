@@ -23,7 +23,7 @@ import msgspec
 from gateway.domain.access import Principal, masked_keys
 from gateway.domain.ids import uuid7_hex
 from gateway.domain.management import Asked, page_of, read_paging, tenant_of
-from gateway.domain.tables import Entity, Value
+from gateway.domain.tables import Entity, Value, pack_continuation, unpack_continuation
 from gateway.errors import GatewayError, RequestError, StoreUnavailable
 from gateway.ports import Clock, Tables
 
@@ -33,6 +33,8 @@ AUDIT = "audit"
 NO_TENANT = "-"
 MAX_CHARACTERS = 16_000  # of each JSON text; a property takes twice as many
 MAX_QUERIES = 20  # of the store for one page, however few entries fit the filters
+READ_AT_ONCE = 500
+_COUNT = re.compile("[0-9]{1,4}")
 TEXTS = ("actor", "roles", "action", "target", "outcome", "error", "request_id", "client_ip")
 # However they are spelt: `api_key`, `apiKey`, `client-secret`. A list of `tokens` or `keys` holds limits or slots.
 _SECRET_NAME = re.compile(r".*(?:hash|secret|password|key|token|authorization|credential|connection_?-?string)", re.IGNORECASE | re.DOTALL)
@@ -126,13 +128,28 @@ class Audit:
         if tenant is not None:
             bounds |= {"partition_from": f"{tenant}|", "partition_below": f"{tenant}|~"}
         found: list[dict[str, Any]] = []
+        start, seen = _place(after)
         for _ in range(MAX_QUERIES):
-            page = await self._tables.query(AUDIT, limit=limit - len(found), continuation=after, **bounds)
-            found += [_entry(each) for each in page.entities if _fits(each, query)]
-            after = page.continuation
-            if after is None or len(found) >= limit:
-                break
-        return page_of(found, after)
+            page = await self._tables.query(AUDIT, limit=READ_AT_ONCE, continuation=start or None, **bounds)
+            for number, each in enumerate(page.entities[seen:], seen + 1):
+                if _fits(each, query):
+                    found.append(_entry(each))
+                if len(found) == limit and (number < len(page.entities) or page.continuation is not None):
+                    return page_of(found, pack_continuation(start, str(number)))
+            if page.continuation is None:
+                return page_of(found, None)
+            start, seen = page.continuation, 0
+        return page_of(found, pack_continuation(start, "0"))
+
+
+def _place(after: str | None) -> tuple[str, int]:
+    """Return the store's own token in ours, and how many rows of its page were looked at: a page ends where it is full."""
+    start, seen = unpack_continuation(after) if after is not None else ("", "0")
+    if start:
+        unpack_continuation(start)
+    if start is None or seen is None or not _COUNT.fullmatch(seen):
+        raise RequestError("'after' must be what the page before returned", param="after", code="invalid_value")
+    return start, int(seen)
 
 
 def uuid_bound(at: datetime.datetime) -> str:

@@ -136,7 +136,7 @@ def _line(node: yaml.Node | None, error: CatalogError) -> int:
         if found is None:
             break
         line, node = found[0].start_mark.line + 1, found[1]
-    unknown = re.search(r"unknown field `([^`]+)`", error.message)
+    unknown = re.match(r"`([^`]+)` is not known here", error.message)
     if unknown and isinstance(node, yaml.MappingNode):
         line = next((key.start_mark.line + 1 for key, _ in node.value if key.value == unknown[1]), line)
     return line

@@ -155,7 +155,18 @@ async def test_entries_of_later_months_follow_and_no_other_tenant_comes_in_betwe
     assert len(found) == 4
 
 
-async def test_one_page_asks_the_store_only_so_often(office: Office) -> None:
+async def test_one_page_looks_far_for_what_fits(office: Office) -> None:
+    for actor in ("a", "a", "a", "b", "a"):
+        await office.audit.begin(make_deed(principal=make_principal(key_id=actor)))
+        office.clock.advance(1)
+    page = await office.audit.list(asked(query={"limit": "1", "actor": "b"}))
+    assert [each["actor"] for each in page["data"]] == ["b"]
+    rest = await office.audit.list(asked(query={"limit": "1", "after": page["after"]}))
+    assert ([each["actor"] for each in rest["data"]], rest["has_more"]) == (["a"], False)
+
+
+async def test_one_page_asks_the_store_only_so_often(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.access.audit.READ_AT_ONCE", 1)
     for _ in range(3 * MAX_QUERIES):
         await office.audit.begin(make_deed())
     before = office.tables.calls

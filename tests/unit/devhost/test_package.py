@@ -35,7 +35,7 @@ def test_packs_the_app_and_leaves_the_rest_behind() -> None:
     packed = {str(path) for path in files(ROOT, read_rules((ROOT / ".funcignore").read_text(encoding="utf-8")))}
     assert missing([PurePosixPath(path) for path in packed]) == []
     tops = {path.split("/")[0] for path in packed}
-    assert tops <= {"function_app.py", "host.json", "requirements.txt", "catalog.yaml", "gateway", "orchestrations"}
+    assert tops <= {"function_app.py", "host.json", "requirements.txt", "catalog.yaml", "gateway", "orchestrations", "NOTICE"}
     assert any(path.startswith("gateway/metering/encodings/") for path in packed)
 
 
