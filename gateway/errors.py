@@ -99,9 +99,13 @@ class PayloadTooLarge(RequestError):
 
 
 class AuthenticationError(GatewayError):
-    """We do not know who is calling."""
+    """We do not know who is calling; the answer says, as HTTP wants it, how to tell."""
 
     status, type, code = 401, "authentication_error", "invalid_api_key"
+
+    def __init__(self, message: str, **rest: Any) -> None:
+        super().__init__(message, **rest)
+        self.headers = {"www-authenticate": "Bearer", **self.headers}
 
 
 class PermissionDenied(GatewayError):

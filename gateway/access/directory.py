@@ -40,6 +40,8 @@ from gateway.errors import RequestError
 from gateway.ports import Clock, Tables
 
 TENANTS, PRODUCTS, SUBSCRIPTIONS = "tenants", "products", "subscriptions"
+# Before the id of what was deleted: no id begins with it, and it sorts behind all that do.
+GONE = "~"
 SUBSCRIPTION_IDS, KEYS, IDENTITIES = "subscriptionids", "keys", "identities"
 DEFAULT = Tenant(id=DEFAULT_TENANT, name="Default")
 MAX_QUERIES = 20  # of the store for one page, however few subscriptions fit the filters
@@ -183,13 +185,13 @@ class Directory:
         """Return a page of what has no row and then of what has one; a token without a partition counts the former."""
         place, seen = unpack_continuation(after) if after is not None else ("", "0")
         if place:
-            page = await self.tables.query(table, partition=partition, limit=limit, continuation=after)
+            page = await self.tables.query(table, partition=partition, row_below=GONE, limit=limit, continuation=after)
             return [read(entity) for entity in page.entities], page.continuation
         if seen is None or not _COUNT.fullmatch(seen):
             raise RequestError("'after' must be what the page before returned", param="after", code="invalid_value")
         end = int(seen) + limit
         first = list(fixed[int(seen) : end])
-        page = await self.tables.query(table, partition=partition, limit=(limit - len(first)) or 1)
+        page = await self.tables.query(table, partition=partition, row_below=GONE, limit=(limit - len(first)) or 1)
         if len(first) < limit:
             return [*first, *map(read, page.entities)], page.continuation
         return first, pack_continuation("", str(end)) if end < len(fixed) or page.entities else None

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from gateway.access.directory import DEFAULT, PRODUCTS, SUBSCRIPTIONS, TENANTS, Directory
+from gateway.access.directory import DEFAULT, GONE, PRODUCTS, SUBSCRIPTIONS, TENANTS, Directory
 from gateway.access.directory_rows import Stored, subscription_of, values_of
 from gateway.access.lifecycle import ENDED
 from gateway.domain.access import Product, Subscription, Tenant
 from gateway.domain.management import check_match, etag_of
-from gateway.domain.tables import EntityChanged, EntityExists, Value
+from gateway.domain.tables import Action, EntityChanged, EntityExists, Value, Write
 from gateway.errors import Conflict, NotFound
 from gateway.ports import Tables
 
@@ -97,6 +97,9 @@ class Registry:
         return stored
 
     async def _create[T: msgspec.Struct](self, table: str, what: str, name: str, thing: T) -> Stored[T]:
+        if await self._tables.get(table, what, f"{GONE}{name}") is not None:
+            # Its records, its trail and old keys are still there, and must not become somebody else's.
+            raise Conflict(f"there was a {what} {name!r} once; choose an id that was never used", param="id", code="id_used")
         try:
             return Stored(thing, await self._tables.insert(table, what, name, values_of(thing)))
         except EntityExists as exc:
@@ -104,7 +107,7 @@ class Registry:
 
     async def _delete(self, table: str, what: str, name: str, etag: str) -> None:
         try:
-            await self._tables.delete(table, what, name, etag)
+            await self._tables.transact(table, what, [Write(Action.DELETE, name, etag=etag), Write(Action.UPSERT, f"{GONE}{name}")])
         except EntityChanged as exc:
             raise busy(name) from exc
 

@@ -206,6 +206,19 @@ async def test_nothing_is_deleted_while_living_subscriptions_refer_to_it(office:
     assert record is None  # whose tenant is gone opens nothing
 
 
+async def test_an_id_that_was_deleted_is_nobody_elses_again(office: Office) -> None:
+    await office.tenant("contoso")
+    await office.product("gold")
+    await office.administration.delete_tenant(asked(), "contoso")
+    await office.administration.delete_product(asked(), "gold")
+    for creating in (office.tenant("contoso"), office.product("gold")):
+        with pytest.raises(Conflict, match="never used") as caught:
+            await creating
+        assert (caught.value.param, caught.value.code) == ("id", "id_used")
+    shown = [await office.administration.list_tenants(asked()), await office.administration.list_products(asked())]
+    assert [{"contoso", "gold"} & {each["id"] for each in page["data"]} for page in shown] == [set(), set()]
+
+
 async def test_every_version_has_its_own_etag_and_a_write_can_name_it(office: Office) -> None:
     await office.tenant("contoso")
     first = await office.administration.tenant(asked(), "contoso")
