@@ -31,6 +31,7 @@ def check(reply: Reply, status: int, code: str, param: str | None = None) -> dic
     assert reply.status == status, reply
     assert reply.headers["content-type"] == "application/json"
     assert reply.request_id.startswith("req_")
+    assert reply.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
     assert set(reply.json()) - {"type"} == {"error"}  # Anthropic's clients look for "type": "error" beside it
     assert reply.json().get("type", "error") == "error"
     error = reply.error
