@@ -14,8 +14,12 @@ ROWS = (*OPENAI_ROWS, *AZURE_ROWS, *ANTHROPIC_ROWS)
 FREE = {row.name for row in ROWS if row.operation not in READERS}
 SERVED = sorted({row.name for row in ROWS} - FREE | {"zz_ai_forward"})
 OTHERS = ("manage_", "zz_", "healthz", "readyz")
-# What has no tokens, by how its functions' names end: paid by the character or the second, by the transaction, or not at all.
-WITHOUT_TOKENS = ("_speech", "_transcriptions", "zz_ai_forward", "_moderations", "_response_delete", "_response_input")
+# What has no tokens, by how its functions' names end: paid by the character or the second, by the transaction, or not at all;
+# the tokens of a stored response were charged to whoever had it made.
+WITHOUT_TOKENS = (
+    *("_speech", "_transcriptions", "zz_ai_forward", "_moderations"),
+    *("_response", "_response_cancel", "_response_delete", "_response_input"),
+)
 TENANT = "contoso"
 FORM = "multipart/form-data; boundary=house"
 
