@@ -13,10 +13,11 @@ import msgspec
 from gateway.adapters.catalog_source import load_catalog
 from gateway.adapters.late_queue import LateQueue
 from gateway.adapters.spool import FileSpool
-from gateway.adapters.upstream import PooledUpstream
+from gateway.adapters.upstream import Client, PooledUpstream
 from gateway.adapters.upstream_aiohttp import AiohttpUpstream
 from gateway.domain.catalog import Catalog
 from gateway.domain.deployment import Auth
+from gateway.domain.secret_references import is_referred
 from gateway.metering.price_table import bundled_prices
 from gateway.ports import Blobs, Clock, JobQueue, Tables
 from gateway.receivers import Receivers, open_receivers, webhook_fault
@@ -59,7 +60,7 @@ class Doors(msgspec.Struct, frozen=True):
     receivers: Receivers
     tables: Tables
     blobs: Blobs
-    upstream: PooledUpstream | AiohttpUpstream
+    upstream: Client
 
     async def close(self) -> None:
         """Close them all."""
@@ -78,12 +79,20 @@ async def open_doors(settings: Settings, clock: Clock) -> Doors:
     catalog = await load_catalog(settings.catalog, settings.environment, book=bundled_prices())
     receivers = _receivers(settings, open_queue(settings, identity), clock)
     tables, blobs = await open_stores(settings, identity)
-    return Doors(identity, catalog, receivers, tables, blobs, _upstream(settings, identity, clock))
+    return Doors(identity, catalog, receivers, tables, blobs, _upstream(settings, identity, clock, catalog))
 
 
-def _upstream(settings: Settings, identity: Identity, clock: Clock) -> PooledUpstream | AiohttpUpstream:
-    client = AiohttpUpstream if settings.http_client == "aiohttp" else PooledUpstream
-    return client(identity.token, clock, idle_timeout_s=settings.stream_idle_timeout_s)
+def _upstream(settings: Settings, identity: Identity, clock: Clock, catalog: Catalog) -> Client:
+    kind = AiohttpUpstream if settings.http_client == "aiohttp" else PooledUpstream
+    client = kind(identity.token, clock, idle_timeout_s=settings.stream_idle_timeout_s)
+    backends = [each.backend for each in catalog.deployments.values()]
+    backends += [each.backend for model in catalog.models for each in model.enrich]
+    if not any(is_referred(backend.auth) for backend in backends):  # then nothing stands between a call and its connection
+        return client
+    from gateway.adapters.keyvault import KeyVault  # noqa: PLC0415 - only where it is used
+    from gateway.adapters.upstream_secrets import SecretUpstream  # noqa: PLC0415
+
+    return SecretUpstream(client, KeyVault(settings.keyvault_suffix, identity.token, clock))
 
 
 def _receivers(settings: Settings, queue: JobQueue | None, clock: Clock) -> Receivers:

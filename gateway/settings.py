@@ -93,6 +93,7 @@ class Settings(msgspec.Struct, frozen=True):
         door: What stands before the gateway, and who gets in.
         alerts: Who is told of alerts.
         servicebus: A connection string, or a namespace's host; empty for no queues.
+        keyvault_suffix: What follows a vault's name in its host; or `http://` and a loopback address.
         environment: Everything, for `${env:NAME}` in the catalogue.
     """
 
@@ -112,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True):
     door: DoorSettings
     alerts: AlertSettings
     servicebus: str
+    keyvault_suffix: str
     environment: Mapping[str, str]
 
     def __repr__(self) -> str:
@@ -148,10 +150,12 @@ NAMES = (
     "GATEWAY_ALERTS_QUEUE",
     "GATEWAY_SERVICEBUS",
     "GATEWAY_SERVICEBUS__fullyQualifiedNamespace",
+    "GATEWAY_KEYVAULT_SUFFIX",
     "AZURE_CLIENT_ID",
 )
 
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_VAULTS = re.compile(r"vault(?:\.[a-z0-9-]+){2,}|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?")
 _KEYS_URL = re.compile(r"https://[^/\s]+/\S*|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?/\S*")
 
 
@@ -168,13 +172,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     faults: list[str] = []
 
     def number(name: str, default: float, low: float, high: float) -> float:
-        text = env.get(name, "")
         try:
-            value = float(text) if text else default
+            value = float(env.get(name) or default)
         except ValueError:
             value = low - 1
         if not low <= value <= high:
-            faults.append(f"{name}={text!r} must be a number from {low:g} to {high:g}")
+            faults.append(f"{name}={env[name]!r} must be a number from {low:g} to {high:g}")
             return default
         return value
 
@@ -186,6 +189,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     http_client = env.get("GATEWAY_HTTP_CLIENT") or HTTP_CLIENTS[0]
     if http_client not in HTTP_CLIENTS:
         faults.append(f"GATEWAY_HTTP_CLIENT={http_client!r} must be {' or '.join(HTTP_CLIENTS)}")
+    if not _VAULTS.fullmatch(vaults := env.get("GATEWAY_KEYVAULT_SUFFIX") or "vault.azure.net"):
+        faults.append("GATEWAY_KEYVAULT_SUFFIX must be what follows a vault's name in its host, such as vault.azure.cn")
     settings = Settings(
         catalog=env.get("GATEWAY_CATALOG") or "catalog.yaml",
         tables=tables,
@@ -203,6 +208,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         door=_door(env, faults, int(number("GATEWAY_TRUSTED_HOPS", 0, 0, 10))),
         alerts=_alerts(env, faults),
         servicebus=_servicebus(env, faults),
+        keyvault_suffix=vaults,
         environment=env,
     )
     if faults:
@@ -211,8 +217,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def _stores(env: Mapping[str, str], faults: list[str]) -> tuple[str, str]:
-    storage = env.get("AzureWebJobsStorage", "")
-    tables, blobs = (env.get(name) or storage for name in ("GATEWAY_TABLES", "GATEWAY_BLOBS"))
+    tables, blobs = (env.get(name) or env.get("AzureWebJobsStorage", "") for name in ("GATEWAY_TABLES", "GATEWAY_BLOBS"))
     for name, location in (("GATEWAY_TABLES", tables), ("GATEWAY_BLOBS", blobs)):
         if not location:
             faults.append(f"{name} is not set, and neither is AzureWebJobsStorage, its default")
@@ -252,9 +257,7 @@ def _door(env: Mapping[str, str], faults: list[str], trusted_hops: int) -> DoorS
     if any(not re.fullmatch("[A-Z]{2}", each) for each in denied):
         faults.append("GATEWAY_COUNTRIES_DENIED must be country codes of two letters, with commas between")
     if denied and not (front_id and header):
-        faults.append(
-            "GATEWAY_COUNTRIES_DENIED needs GATEWAY_TRUSTED_FRONT_DOOR_ID and GATEWAY_COUNTRY_HEADER: only a front knows countries"
-        )
+        faults.append("GATEWAY_COUNTRIES_DENIED needs GATEWAY_TRUSTED_FRONT_DOOR_ID and GATEWAY_COUNTRY_HEADER: only fronts know countries")
     allow, deny = _blocks(env, "GATEWAY_IP_ALLOW", faults), _blocks(env, "GATEWAY_IP_DENY", faults)
     return DoorSettings(front_id, required == "true", trusted_hops, allow, deny, header, denied)
 
@@ -274,9 +277,7 @@ def _servicebus(env: Mapping[str, str], faults: list[str]) -> str:
     """Return where queues are; the two names are those that the Functions host reads for its triggers."""
     string, namespace = (env.get(name, "").strip() for name in ("GATEWAY_SERVICEBUS", "GATEWAY_SERVICEBUS__fullyQualifiedNamespace"))
     if string and namespace:
-        faults.append(
-            "GATEWAY_SERVICEBUS and GATEWAY_SERVICEBUS__fullyQualifiedNamespace are both set: one of them says where the queues are"
-        )
+        faults.append("GATEWAY_SERVICEBUS and GATEWAY_SERVICEBUS__fullyQualifiedNamespace are both set: one says where the queues are")
     if string and "endpoint=sb://" not in string.lower():
         faults.append("GATEWAY_SERVICEBUS must be a connection string, which holds Endpoint=sb://…")
     if namespace and not re.fullmatch(r"[A-Za-z0-9.-]+\.[A-Za-z]+", namespace):
@@ -287,8 +288,7 @@ def _servicebus(env: Mapping[str, str], faults: list[str]) -> str:
 
 
 def _blocks(env: Mapping[str, str], name: str, faults: list[str]) -> tuple[str, ...]:
-    blocks = _list(env, name)
-    for block in blocks:
+    for block in (blocks := _list(env, name)):
         try:
             ipaddress.ip_network(block)
         except ValueError:

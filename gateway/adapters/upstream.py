@@ -11,6 +11,7 @@ import math
 import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,13 +21,20 @@ from gateway.adapters.http1 import Connection, request_head
 from gateway.domain.call import UpstreamRequest
 from gateway.domain.deployment import Auth, AuthType
 from gateway.errors import UpstreamError, UpstreamTimeout
-from gateway.ports import Clock
+from gateway.ports import Clock, Upstream
 
 CONNECT_TIMEOUT_S = 10.0
 KEEPALIVE_S = 55.0  # less than what load balancers allow, so that they do not close under a request
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 REMEMBERED_CHARACTERS = 512  # of a URL: at /ai clients write them, and thousands of long ones would fill the memory
 FIXED_HEADERS = {"accept-encoding": "identity", "user-agent": "azure-ai-gateway"}
+
+
+class Client(Upstream, Protocol):
+    """An Upstream with connections of its own."""
+
+    async def close(self) -> None:
+        """Let them go."""
 
 
 class Origin(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ from gateway.domain.catalog_prices import deployment_price
 from gateway.domain.catalog_schema import AuthEntry, BackendEntry, CapacityEntry, CapEntry, CatalogError, DeploymentEntry
 from gateway.domain.deployment import Auth, AuthType, Backend, Capacity, Deployment, Protocol, UsageCap
 from gateway.domain.price_book import NO_PRICES, PriceBook
+from gateway.domain.secret_references import REFERENCE_RULE, SCHEME, parse_reference
 from gateway.domain.vendors import VENDORS
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -124,6 +125,10 @@ def _auth(backend: BackendEntry, usual: AuthType | None, path: str) -> Auth:
         value: str = getattr(entry, member)
         if not value.isprintable() or value != value.strip():
             raise CatalogError(f"{path}.{member}", "the secret has white space around it, or a line break or control character in it")
+        # Checked here, where a setting's value is in its place: it may be a reference as well, or a part of one.
+        if value.startswith(SCHEME) and (member == "key_id" or parse_reference(value) is None):
+            known = "is no secret, so it is no reference to a vault" if member == "key_id" else f"is no reference: {REFERENCE_RULE}"
+            raise CatalogError(f"{path}.{member}", known)
     return _filled(entry, kind, backend, path)
 
 

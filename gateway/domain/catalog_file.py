@@ -2,7 +2,8 @@
 
 Pure: reading and parsing the YAML is `adapters/catalog_source.py`'s job. What may stand in the file is in
 `catalog_schema.py`. Every fault is a `CatalogError` with the path of the value at fault (`$.backends[0].endpoint`), which
-the adapter turns into a line number. Secrets are `${env:NAME}` and nothing else, so none can stand in the file.
+the adapter turns into a line number. Secrets are `${env:NAME}` or `keyvault://vault/secret` and nothing else, so none can
+stand in the file.
 """
 
 import datetime
@@ -21,6 +22,7 @@ from gateway.domain.catalog_rules import build_rule, build_tenant_price
 from gateway.domain.catalog_schema import CatalogError, File, ProductEntry
 from gateway.domain.limits import Limits, limits_fault
 from gateway.domain.price_book import NO_PRICES, PriceBook
+from gateway.domain.secret_references import SCHEME
 from gateway.domain.shapes import what_is_wrong
 
 __all__ = ["CatalogError", "build_catalog"]
@@ -81,8 +83,8 @@ def _refuse_inline_secrets(document: Any) -> None:
         given = auth if isinstance(auth, dict) else {}
         for name in SECRETS:
             value = given.get(name)
-            if value is not None and not (isinstance(value, str) and _REFERENCE.fullmatch(value)):
-                hint = "write ${env:NAME} and put the secret, or a Key Vault reference to it, into that app setting"
+            if value is not None and not (isinstance(value, str) and (_REFERENCE.fullmatch(value) or value.startswith(SCHEME))):
+                hint = "write ${env:NAME} and put the secret into that app setting, or write keyvault://vault/secret"
                 raise CatalogError(f"$.backends[{index}].auth.{name}", f"a secret must not stand in the catalogue; {hint}")
 
 

@@ -44,7 +44,7 @@ class Auth(msgspec.Struct, frozen=True):
 
     Attributes:
         type: The scheme.
-        key: The secret of `api-key`, `bearer` and `query`, and AWS's secret access key; never logged, never shown.
+        key: The secret of `api-key`, `bearer` and `query`, and AWS's secret access key, or the reference to it; never logged, never shown.
         scope: The token scope of `managed-identity`.
         client_id: The user-assigned identity of `managed-identity`; the system-assigned one if absent.
         name: The header of `api-key`, or the parameter of `query`.

@@ -34,6 +34,7 @@ APART = {
     "adapters/entra.py:self._sources": OWN,
     "adapters/entra.py:self._credentials": OWN,
     "adapters/entra.py:self._asking": OWN,
+    "adapters/keyvault.py:self._entries": BACKENDS,
     "adapters/queue.py:self._senders": OWN,
     "adapters/queue.py:self._turns": OWN,
     "adapters/sigv4.py:_key": ALIKE,

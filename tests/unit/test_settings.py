@@ -201,3 +201,21 @@ def test_who_is_told_of_alerts_is_read() -> None:
 def test_alerts_that_could_not_be_told_are_a_fault_that_is_named(beside: dict[str, str], fault: str) -> None:
     with pytest.raises(SettingsError, match=fault):
         load_settings({**GOOD, **beside})
+
+
+@pytest.mark.parametrize("suffix", ["vault.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net", "http://127.0.0.1:7072"])
+def test_vaults_are_in_azures_cloud_unless_another_is_set(suffix: str) -> None:
+    assert load_settings(GOOD).keyvault_suffix == "vault.azure.net"
+    assert load_settings(GOOD | {"GATEWAY_KEYVAULT_SUFFIX": suffix}).keyvault_suffix == suffix
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        "example.com", "vault", "vault.net", ".vault.azure.net", "https://vault.azure.net", "vault.azure.net/x", "vault.azure.net:1",
+        "vault.azure.net\n", "http://example.com", "http://127.0.0.1.example.com", "http://127.0.0.1/x", "x@vault.azure.net",
+    ],
+)  # fmt: skip
+def test_a_suffix_that_is_no_clouds_is_a_fault_that_is_named(suffix: str) -> None:
+    with pytest.raises(SettingsError, match="GATEWAY_KEYVAULT_SUFFIX"):
+        load_settings(GOOD | {"GATEWAY_KEYVAULT_SUFFIX": suffix})
