@@ -113,8 +113,14 @@ class Dispatcher:
 
     def prices(self, request: Request) -> Callable[[Deployment], Price | None]:
         """Return what the caller pays for a deployment at this moment."""
+        if not request.catalog.tenant_prices:
+            return self._own_price
         utc = self._clock.utc()
         return lambda deployment: request.catalog.price(deployment, request.principal.tenant, utc)
+
+    def _own_price(self, deployment: Deployment) -> Price | None:
+        price = deployment.price
+        return price.at(self._clock.utc()) if price is not None and price.later else price
 
     async def _serve(self, flight: Flight, request: Request, target: Target, kind: Kind, *, whole: bool = False) -> Opened:
         plan, load = await self.plan(request, target, kind)
