@@ -17,24 +17,21 @@ from gateway.domain.catalog import Model
 from gateway.domain.deployment import Protocol
 from gateway.domain.forward import read_ceiling
 from gateway.domain.limits import Metric, Mode
+from gateway.domain.output_limit import ANSWERED_IN_TEXT
 from gateway.domain.request import Request
 from gateway.errors import PermissionDenied
 from gateway.limits.limiter import NOTHING_RESERVED, Limiter, Reservation
 from gateway.limits.scopes import Scope, scopes_of
 from gateway.metering.draft import Draft
 from gateway.metering.estimate import worst_cost_micro_usd, worst_tokens
-from gateway.metering.tokens import Count
+from gateway.metering.tokens import BYTES_PER_TOKEN, Count
 from gateway.ports import Clock
 
-MAX_LABEL_CHARACTERS = 256  # of a user's name: so much of it stands in the record
 # What a choice without a ceiling of its own is taken to answer with, until it is settled.
 DEFAULT_OUTPUT_TOKENS = 512
 # The least that a second of speech, or of what else is billed by units, takes of a body: what bounds units that nobody has counted.
 LEAST_UNIT_BYTES = 1000
 # Of what is passed on to a model: nobody has read it, and it is settled likewise.
-BYTES_PER_TOKEN = 4
-# Operations whose answer is made of tokens, so that a ceiling on them is reserved.
-_ANSWERS_IN_TOKENS = frozenset({Operation.CHAT, Operation.RESPONSES, Operation.MESSAGES, Operation.COMPLETIONS})
 _TOKENS = frozenset({Metric.TOKENS, Metric.INPUT_TOKENS, Metric.OUTPUT_TOKENS})
 _ONE_REQUEST = Amounts(requests=1)
 
@@ -67,7 +64,7 @@ class Admission:
             StoreUnavailable: The limits cannot be checked.
         """
         principal, reservation = request.principal, NOTHING_RESERVED
-        scopes = scopes_of(request.catalog.limits, principal, product, (principal.user or request.labels.user)[:MAX_LABEL_CHARACTERS])
+        scopes = scopes_of(request.catalog.limits, principal, product, request.labels.user)
         if scopes:
             asked = await self._ask(request, scopes)
             reservation = await self._limiter.reserve(scopes, asked)
@@ -99,7 +96,7 @@ class Admission:
         """Return what a call takes of one model at most, without its cost."""
         call, model = request.call, request.model
         prompt, output = (await self._count(call, model)).tokens, 0
-        if call.operation in _ANSWERS_IN_TOKENS:
+        if call.operation in ANSWERED_IN_TEXT:
             ceiling = call.max_output_tokens or min(model.max_output_tokens or DEFAULT_OUTPUT_TOKENS, DEFAULT_OUTPUT_TOKENS)
             output = ceiling * call.choices
         elif (

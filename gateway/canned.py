@@ -9,13 +9,12 @@ from collections.abc import AsyncIterator, Mapping
 import msgspec
 
 from gateway.attempts import ProviderFor
-from gateway.domain.call import Call, Candidate, Operation
+from gateway.domain.call import Call, Candidate
 from gateway.domain.deployment import Auth, AuthType, Backend, Deployment, Price, Protocol
 from gateway.domain.policy import StaticAnswer
 from gateway.opening import Opened
 from gateway.settlement import Flight
 
-ANSWERED_IN_TEXT = frozenset({Operation.CHAT, Operation.MESSAGES, Operation.RESPONSES, Operation.COMPLETIONS})
 STATIC = Deployment("static", Backend("static", Protocol.OPENAI, "", Auth(type=AuthType.NONE)), "static", price=Price(input=0, output=0))
 _HEADERS: Mapping[str, str] = {}
 
@@ -70,7 +69,7 @@ def open_canned(flight: Flight, call: Call, answer: StaticAnswer, providers: Pro
 
     Args:
         flight: The call's.
-        call: One of ANSWERED_IN_TEXT.
+        call: Its answer is text (`domain/output_limit.py`).
         answer: The words.
         providers: Turns the answer into the client's dialect.
         created: Unix seconds.

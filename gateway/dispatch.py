@@ -14,16 +14,18 @@ from collections.abc import Callable
 
 from gateway.admission import DEFAULT_OUTPUT_TOKENS
 from gateway.attempts import Attempts, ProviderFor, Terms
-from gateway.canned import ANSWERED_IN_TEXT, open_canned
-from gateway.domain.call import Call, Operation, Plan
+from gateway.canned import open_canned
+from gateway.domain.call import Call, Plan
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import Deployment, PoolMember, Price
 from gateway.domain.last_text import last_text
 from gateway.domain.needs import needs_of
+from gateway.domain.output_limit import ANSWERED_IN_TEXT
 from gateway.domain.policy import Rule
 from gateway.domain.request import Request, affinity_of
+from gateway.domain.response_ids import WITH_IDS
 from gateway.errors import GatewayError, ModelNotFound, NotFound, PermissionDenied, UpstreamError
-from gateway.metering.tokens import EXACT_UP_TO, EXACT_UP_TO_IN_THREAD, Count, TokenCounter
+from gateway.metering.tokens import BYTES_PER_TOKEN, EXACT_UP_TO, EXACT_UP_TO_IN_THREAD, Count, TokenCounter
 from gateway.opening import Opened
 from gateway.ports import Clock
 from gateway.routing import fallbacks
@@ -36,10 +38,6 @@ from gateway.settlement import Flight
 from gateway.tiers import ask_tiers
 
 log = logging.getLogger(__name__)
-
-# Bytes of a body that are taken for one token where nothing hangs on the exact number.
-BYTES_PER_TOKEN = 4
-_SEALED = frozenset({Operation.RESPONSES, Operation.RESPONSE_ITEM})
 
 
 class Dispatcher:
@@ -185,7 +183,7 @@ class Dispatcher:
         name, model, pinned = request.call.pinned, request.model, request.catalog.deployments.get(request.call.pinned)
         pool = model.pool if confined is None else confined.pool
         found = tuple(member for member in pool if member.deployment.id == name)
-        if not found and pinned is not None and request.call.operation in _SEALED:
+        if not found and pinned is not None and request.call.operation in WITH_IDS:
             found = tuple(member for member in pool if member.deployment.backend.id == pinned.backend.id)
             if not found and confined is None:
                 found = (PoolMember(pinned),)

@@ -38,7 +38,7 @@ from gateway.domain.output_limit import within
 from gateway.domain.policy import LifecycleState
 from gateway.domain.readers import READERS
 from gateway.domain.request import Request
-from gateway.domain.response_ids import Ids, sealer, unseal
+from gateway.domain.response_ids import WITH_IDS, Ids, sealer, unseal
 from gateway.domain.trace import Trace, continue_trace
 from gateway.domain.transforms import TRANSFORMED, transform
 from gateway.enrichment import enrich
@@ -57,8 +57,6 @@ type ReceiveBody = Callable[[], Awaitable[bytes]]
 
 # Above this a body is parsed in a thread: it would hold up the other calls for milliseconds.
 LARGE_BODY_BYTES = 256 * 1024
-# Operations whose answers carry ids that lead back to where they came from.
-_SEALED = frozenset({Operation.RESPONSES, Operation.RESPONSE_ITEM})
 
 
 class Pipeline:
@@ -127,7 +125,7 @@ class Pipeline:
                 if inbound.operation not in READERS:
                     return await self._list_models(inbound, principal, catalog)
                 call = await self._read(inbound, receive_body, trace)
-                if call.operation in _SEALED:
+                if call.operation in WITH_IDS:
                     await self._ids_loaded()
                     call = unseal(call, principal.tenant, self._ids, _resources(catalog))
                 draft.model, draft.stream = call.model, call.stream
@@ -217,7 +215,7 @@ class Pipeline:
         if request.model.lifecycle.state is LifecycleState.DEPRECATED:
             headers |= headers_of(request.model, self._clock.utc())
         headers["x-gateway-overhead-ms"] = f"{draft.overhead_s(self._clock.now_s()) * 1000:.3f}"
-        seal = self._sealer(draft, request) if call.operation in _SEALED else None
+        seal = self._sealer(draft, request) if call.operation in WITH_IDS else None
         if opened.chunks is not None and opened.decoder is not None:
             ended = partial(self._end_stream, flight)
             relay = Relay(draft, opened.response, opened.chunks, opened.held, opened.decoder, self._clock, ended, seal)

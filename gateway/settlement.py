@@ -20,13 +20,12 @@ from gateway.limits.limiter import NOTHING_RESERVED, Limiter, Reservation
 from gateway.metering.draft import Draft
 from gateway.metering.pricing import avoided_micro_usd, cost_micro_usd
 from gateway.metering.records import Recorder, finish
-from gateway.metering.tokens import TokenCounter
+from gateway.metering.tokens import BYTES_PER_TOKEN, TokenCounter
 from gateway.ports import Clock
 from gateway.routing.decide import IN_DOUBT
 
 # Stored responses whose making was counted: so many are remembered, by each worker.
 REMEMBERED_RESPONSES = 10_000
-BYTES_PER_TOKEN = 4
 # What a record says of the deployment whose answer the client gets.
 _OF_THE_ANSWER = ("model", "deployment", "backend", "reason", "upstream_request_id")
 

@@ -21,16 +21,15 @@ import msgspec
 
 from gateway.alerts.events import GATEWAY
 from gateway.alerts.spikes import BUCKET_S, BUCKETS_PER_DAY, DAYS, SERIES
+from gateway.domain.call import Operation
+from gateway.domain.ledger import ANONYMOUS, USAGE, hour_of
 from gateway.domain.tables import Action, Entity, EntityChanged, EntityExists, Value, Write
 from gateway.ports import Tables
 
-USAGE = "usage"
 SERIES_TABLE = "series"
 BUCKET = datetime.timedelta(seconds=BUCKET_S)
 LONGEST_CALL = datetime.timedelta(minutes=15)
 METRICS = ("cost", "tokens")
-MANAGE = "manage"
-ANONYMOUS = "-"  # whose records stand under no tenant
 TRIES = 5
 TOP = 3
 
@@ -87,12 +86,12 @@ async def read_bucket(tables: Tables, start: datetime.datetime) -> Bucket:
     Records of callers that nobody knew are not read: they have spent nothing, and a flood of them must not keep this from the others.
     """
     bucket = Bucket(start, {TOTAL: Sums()}, {})
-    hour, end = start.isoformat()[:13], start + BUCKET
+    hour, end = hour_of(start), start + BUCKET
     continuation: str | None = None
     while True:
         page = await tables.query(
             USAGE,
-            partition_from=f"{hour}|{ANONYMOUS}|~",  # before every tenant's, which begin with a letter or a digit
+            partition_from=f"{hour}|{ANONYMOUS}|~",
             partition_below=f"{hour}|~",
             row_from=f"req_{_ms(start - LONGEST_CALL):012x}",
             row_below=f"req_{_ms(end) + 1000:012x}",
@@ -100,7 +99,7 @@ async def read_bucket(tables: Tables, start: datetime.datetime) -> Bucket:
         )
         for entity in page.entities:
             at = entity.values.get("at")
-            if isinstance(at, datetime.datetime) and start <= at < end and entity.values.get("operation") != MANAGE:
+            if isinstance(at, datetime.datetime) and start <= at < end and entity.values.get("operation") != Operation.MANAGE.value:
                 _add(bucket, entity)
         continuation = page.continuation
         if continuation is None:

@@ -100,18 +100,23 @@ def check_match(if_match: str, etag: str) -> None:
         raise PreconditionFailed("it was changed since you read it; GET it again, and send the change with its new ETag in If-Match")
 
 
-def read_paging(query: Mapping[str, str]) -> tuple[int, str | None]:
-    """Return `limit` and the store's continuation in `after`; RequestError names what cannot be one."""
+def read_limit(query: Mapping[str, str]) -> int:
+    """Return how many rows of a list are asked for; RequestError where `limit` is no such number."""
     text = query.get("limit", str(PAGE))
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_PAGE):
         raise RequestError(f"'limit' must be from 1 to {MAX_PAGE}", param="limit", code="invalid_value")
-    after = query.get("after") or None
+    return int(text)
+
+
+def read_paging(query: Mapping[str, str]) -> tuple[int, str | None]:
+    """Return `limit` and the store's continuation in `after`; RequestError names what cannot be one."""
+    limit, after = read_limit(query), query.get("after") or None
     if after is not None:
         try:
             unpack_continuation(after)
         except RequestError as exc:
             raise RequestError("'after' must be what the page before returned", param="after", code="invalid_value") from exc
-    return int(text), after
+    return limit, after
 
 
 def page_of(data: Sequence[Any], after: str | None) -> dict[str, Any]:

@@ -20,6 +20,8 @@ _MEMBERS: Mapping[Operation, tuple[str, ...]] = MappingProxyType({
     Operation.MESSAGES: ("max_tokens",),
     Operation.COMPLETIONS: ("max_tokens",),
 })  # fmt: skip
+# Their answers are made of tokens, up to a ceiling.
+ANSWERED_IN_TEXT = frozenset(_MEMBERS)
 
 
 def within(call: Call, model: Model) -> tuple[Call, str]:

@@ -36,6 +36,8 @@ from gateway.domain.splice import splice
 from gateway.errors import RequestError
 
 SEALED = "_gw"  # stands between an id's kind and what is sealed
+# Operations whose answers carry ids that lead back to where they came from.
+WITH_IDS = frozenset({Operation.RESPONSES, Operation.RESPONSE_ITEM})
 UNSTORED = "_chat_"  # stands there in the ids of answers that a chat gave
 
 _KINDS = "resp|rs|msg|fc|fco|ctc|cmp|ws|fs|ci|ig|cu|mcp|mcpl|mcpr|sh|lsh|apc|tsc"

@@ -14,7 +14,8 @@ from gateway.domain.limits import Ceiling
 from gateway.domain.tables import Entity, EntityChanged, EntityExists
 from gateway.errors import StoreUnavailable
 from gateway.limits.exchange import LEASE_S, Outcome, Report, Rows, exchange
-from gateway.limits.purses import IDLE_S, Purse, purse_of
+from gateway.limits.purse_kinds import purse_of
+from gateway.limits.purses import IDLE_S, Purse
 from gateway.limits.reading import Reader
 from gateway.limits.rows import COUNTER, LEASE, LIMITS, held_of, integer
 from gateway.limits.scopes import Scope

@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from gateway.domain.amounts import Amounts
+from gateway.domain.ledger import USAGE, hour_of
 from gateway.domain.limits import MINUTE, NOW, Metric
 from gateway.domain.tables import Value
 from gateway.limits.windows import window_of
 from gateway.ports import Tables
 
-USAGE = "usage"
 HOUR = datetime.timedelta(hours=1)
 LATEST = HOUR  # after its window a call may still end, and its record be written
 HOURS_AT_ONCE = 8
@@ -117,10 +117,10 @@ async def read_charges(tables: Tables, tenant: str | None, start: datetime.datet
     """
     first, last = _hour(start), _hour(until)
     if tenant is None:
-        return await _read_range(tables, f"{first:%Y-%m-%dT%H}|", f"{last:%Y-%m-%dT%H}|~", take)
+        return await _read_range(tables, f"{hour_of(first)}|", f"{hour_of(last)}|~", take)
     hours = (first + n * HOUR for n in range((last - first) // HOUR + 1))
     for together in itertools.batched(hours, HOURS_AT_ONCE, strict=False):
-        reads = [f"{hour:%Y-%m-%dT%H}|{tenant}|" for hour in together]
+        reads = [f"{hour_of(hour)}|{tenant}|" for hour in together]
         await asyncio.gather(*(_read_range(tables, prefix, f"{prefix}~", take) for prefix in reads))
     return None
 

@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from gateway.domain.amounts import NOTHING, Amounts
 from gateway.errors import StoreUnavailable
 from gateway.limits.book import Book, Need
-from gateway.limits.purses import CallsPurse, Purse
+from gateway.limits.purse_kinds import CallsPurse
+from gateway.limits.purses import InOrder, Purse, amounts_of
 from gateway.limits.refusals import heads_of, rate_headers, refusal, wait_s, warning
 from gateway.limits.scopes import Scope
 from gateway.ports import Clock, Tables
@@ -36,7 +37,6 @@ REMEMBERED = 10_000
 AT_ONCE = 32  # exchanges of a tick
 
 type _Entries = tuple[tuple[Book, Purse], ...]
-type _Amounts = tuple[int, int, int, int, int, int]
 
 
 class Reservation:
@@ -51,7 +51,7 @@ class Reservation:
     __slots__ = ("admitted_at", "amounts", "asked", "entries", "headers", "second")
 
     def __init__(
-        self, asked: Amounts, headers: Mapping[str, str], admitted_at: datetime.datetime | None, amounts: _Amounts, entries: _Entries
+        self, asked: Amounts, headers: Mapping[str, str], admitted_at: datetime.datetime | None, amounts: InOrder, entries: _Entries
     ) -> None:
         self.asked = asked
         self.headers = headers
@@ -114,7 +114,7 @@ class Limiter:
         """
         if not scopes:
             return NOTHING_RESERVED
-        amounts = _amounts_of(asked)
+        amounts = amounts_of(asked)
         for _ in range(ROUNDS):
             now_s, utc = self._clock.now_s(), self._clock.utc()
             plan = self._plan(scopes, utc)
@@ -141,7 +141,7 @@ class Limiter:
         entries, reservation.entries = reservation.entries, ()
         if not entries:
             return
-        amounts, now = _amounts_of(used), int(self._clock.utc().timestamp())
+        amounts, now = amounts_of(used), int(self._clock.utc().timestamp())
         for book, purse in entries:
             purse.settle(reservation.second, reservation.amounts[purse.index], amounts[purse.index], now)
             if isinstance(purse, CallsPurse) and purse.many and not book.busy:
@@ -195,7 +195,7 @@ class Limiter:
         return plan
 
     def _judge(
-        self, plan: _Plan, short: list[tuple[Book, Purse]], amounts: _Amounts, now_s: float, utc: datetime.datetime
+        self, plan: _Plan, short: list[tuple[Book, Purse]], amounts: InOrder, now_s: float, utc: datetime.datetime
     ) -> tuple[dict[Book, Need], list[Purse]]:
         """Say which exchanges a call must wait for, and which soft limits it passes; raises where it is refused."""
         waits: dict[Book, Need] = {}
@@ -203,10 +203,11 @@ class Limiter:
         refused: list[tuple[float, Purse, int]] = []
         utc_s = utc.timestamp()
         for book, purse in short:
-            asked = amounts[purse.index]
             if not purse.patient:
                 continue
-            lacks = asked - (held := purse.left if now_s < book.good_until_s else min(purse.left, 0))
+            asked = amounts[purse.index]
+            held = purse.left if now_s < book.good_until_s else min(purse.left, 0)
+            lacks = asked - held
             if book.down and (not purse.enforced or asked - max(held, 0) <= book.credit(purse, asked)):
                 if now_s >= book.down_until_s:
                     self._refresh(book)
@@ -227,7 +228,7 @@ class Limiter:
         return waits, passed
 
     def _take(
-        self, plan: _Plan, asked: Amounts, amounts: _Amounts, now_s: float, utc: datetime.datetime, passed: list[Purse] | None = None
+        self, plan: _Plan, asked: Amounts, amounts: InOrder, now_s: float, utc: datetime.datetime, passed: list[Purse] | None = None
     ) -> Reservation:
         utc_s = utc.timestamp()
         second = int(utc_s)
@@ -292,9 +293,3 @@ async def _all(waits: Mapping[Book, Need]) -> None:
     finally:
         for book in waits:
             book.waiters -= 1
-
-
-def _amounts_of(amounts: Amounts) -> _Amounts:
-    """Return amounts in the order of `Purse.index`; a call is one of those at once."""
-    tokens = amounts.input_tokens + amounts.output_tokens
-    return (amounts.requests, tokens, amounts.input_tokens, amounts.output_tokens, amounts.cost_micro_usd, 1)

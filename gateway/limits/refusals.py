@@ -13,7 +13,8 @@ from typing import NamedTuple
 from gateway.domain.limits import MICRO_USD, MINUTE, NOW, Ceiling, Metric
 from gateway.errors import LimitExceeded, QuotaExhausted, RateLimited
 from gateway.limits.exchange import SLOT_LIFE_S
-from gateway.limits.purses import MinutePurse, Purse
+from gateway.limits.purse_kinds import MinutePurse
+from gateway.limits.purses import Purse
 
 WINDOW_S = 60.0  # the longest wait: until all that counts now has slid out
 WARNING = "x-gateway-limit-warning"

@@ -22,8 +22,8 @@ from gateway.domain.call import Operation
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import PoolMember, Price
 from gateway.domain.policy import Rule, Tier
+from gateway.metering.pricing import TOKENS_PER_PRICE
 
-TOKENS_PER_PRICE = 1_000_000
 JUDGE_TOKENS = 512  # what stands around an answer in a judge's prompt, beside the operator's question
 VERDICT_TOKENS = 64
 # Tokens that a unit takes at most where a deployment is paid by the token for it. Generous: an image; a second that is heard (some

@@ -25,10 +25,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 
 from gateway.domain.deployment import Backend, Deployment, Protocol
+from gateway.domain.limits import MICRO_USD
 from gateway.domain.tables import Entity
 from gateway.metering.hours import Key
 from gateway.metering.query import Query, read_tags
-from gateway.metering.sums import MICRO_USD, NOBODY, Totals, start_of
+from gateway.metering.sums import NOBODY, Totals, start_of
 
 # Whose service a deployment is, and what it is called there, by its backend's protocol.
 SERVICES: Mapping[Protocol, tuple[str, str]] = {

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from gateway.domain.deployment import Deployment
+from gateway.domain.ledger import hour_of
 from gateway.domain.tables import Entity
 from gateway.errors import RequestError
 from gateway.metering.amortise import IDLE, divided, hour_costs, weight_of
 from gateway.metering.query import Query
-from gateway.metering.record import hour_of
 
 MAX_HOURS = 24 * 400
 MAX_USES = 200_000

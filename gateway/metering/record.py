@@ -16,11 +16,10 @@ import msgspec
 
 from gateway.domain.access import masked_keys
 from gateway.domain.call import Inbound
+from gateway.domain.ledger import ANONYMOUS
 from gateway.domain.tables import Value
 from gateway.metering.draft import Draft
 
-USAGE = "usage"
-ANONYMOUS = "-"
 MAX_LABEL_CHARACTERS = 256
 MAX_TAGS_CHARACTERS = 2048
 # Where clients and what stands before us put the id by which they know the call; the first that is there counts.
@@ -150,11 +149,6 @@ def user_of(draft: Draft) -> str:
     """Return whom a token proves the caller to be, else whom the caller says it is."""
     proved = draft.principal.user if draft.principal else ""
     return proved or draft.inbound.headers.get("x-gateway-user", "").strip()
-
-
-def hour_of(at: datetime.datetime) -> str:
-    """Return the hour of a UTC time as the partitions of `usage` begin with it: `2026-01-31T12`."""
-    return at.isoformat()[:13]
 
 
 def _client_request_id(inbound: Inbound) -> str:

@@ -24,9 +24,10 @@ from typing import Any
 
 import msgspec
 
+from gateway.domain.ledger import ANONYMOUS, USAGE, hour_of
 from gateway.domain.tables import MAX_TRANSACTION_WRITES, Action, Value, Write
 from gateway.errors import StoreUnavailable
-from gateway.metering.record import ANONYMOUS, USAGE, UsageRecord, finish, hour_of
+from gateway.metering.record import UsageRecord, finish
 from gateway.ports import Clock, Spool, Tables
 
 __all__ = ["USAGE", "Recorder", "UsageRecord", "finish", "hour_of"]

@@ -12,12 +12,12 @@ from typing import Any
 
 from gateway.domain.call import Operation
 from gateway.domain.catalog import Catalog
+from gateway.domain.ledger import USAGE, hour_of
 from gateway.domain.tables import Entity, Value, pack_continuation, unpack_continuation
 from gateway.errors import NotFound, RequestError
 from gateway.metering import focus
 from gateway.metering.hours import hours_of
 from gateway.metering.query import GROUPS, TAG, Query, read_query
-from gateway.metering.record import USAGE, hour_of
 from gateway.metering.records import Recorder
 from gateway.metering.scan import scan
 from gateway.metering.sums import Sums, Totals, idle_key_of

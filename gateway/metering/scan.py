@@ -5,8 +5,8 @@ import datetime
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 
+from gateway.domain.ledger import USAGE, hour_of
 from gateway.domain.tables import Entity
-from gateway.metering.record import USAGE, hour_of
 from gateway.ports import Tables
 
 AT_ONCE = 8  # pages in memory, 1,000 records each

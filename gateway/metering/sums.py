@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gateway.domain.call import Operation
+from gateway.domain.limits import MICRO_USD
 from gateway.domain.tables import Entity, Value
 from gateway.metering.hours import Hours, Key, too_large
 from gateway.metering.query import FIELDS, TAG, Query, read_tags
 
 MAX_ROWS = 20_000
-MICRO_USD = 1_000_000
 NOBODY = "(idle)"
 _HOUR, _DAY, _MONTH = len("2026-01-31T12"), len("2026-01-31"), len("2026-01")
 _CUT = {"hour": _HOUR, "day": _DAY, "month": _MONTH}

@@ -47,6 +47,8 @@ _VENDORED = Path(__file__).parent / "encodings"
 _CL100K = re.compile(r"(?:.*/)?(?:ft:)?(?:gpt-4(?![o.\d])|gpt-3\.?5|text-embedding-)", re.IGNORECASE)
 _O200K = re.compile(r"(?:.*/)?(?:ft:)?(?:gpt-(?:4[o.\d]|[5-9])|chatgpt-|o[1-9](?![a-z\d]))", re.IGNORECASE)
 
+# Bytes of a body that are taken for one token where nothing hangs on the exact number.
+BYTES_PER_TOKEN = 4
 _MOST_BYTES_PER_TOKEN = 6  # of any text that people write; prose has four to five
 
 _log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from gateway.domain.catalog_prices import build_price
 from gateway.domain.catalog_schema import CatalogError, LifecycleEntry
 from gateway.domain.deployment import Deployment
 from gateway.domain.documents import convert
-from gateway.domain.management import Told, check_match, etag_of
+from gateway.domain.management import Told, check_match, etag_of, page_of, read_limit
 from gateway.domain.tables import EntityChanged, EntityExists
 from gateway.errors import Conflict, ModelNotFound, NotFound, RequestError
 from gateway.ports import Tables
@@ -30,8 +30,6 @@ from gateway.routing.inventory import deployment_shape, model_shape
 from gateway.routing.overrides import DeploymentOverride, ModelOverride, Overrides, apply
 
 OVERRIDES, MODELS, DEPLOYMENTS = "overrides", "models", "deployments"
-PAGE = 100
-MAX_PAGE = 1000
 
 type States = Callable[[], Mapping[str, Any]]
 
@@ -202,12 +200,10 @@ def _checked[T](build: Callable[[], T]) -> T:
 
 
 def _page[T](found: Mapping[str, T], query: Mapping[str, str], shape: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
-    text, after, names = query.get("limit", str(PAGE)), query.get("after") or None, list(found)
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_PAGE):
-        raise RequestError(f"'limit' must be from 1 to {MAX_PAGE}", param="limit", code="invalid_value")
+    limit, after, names = read_limit(query), query.get("after") or None, list(found)
     if after is not None and after not in found:
         raise RequestError("'after' must be what the page before returned", param="after", code="invalid_value")
     begin = 0 if after is None else names.index(after) + 1
-    shown = names[begin : begin + int(text)]
+    shown = names[begin : begin + limit]
     more = begin + len(shown) < len(names)
-    return {"object": "list", "data": [shape(found[name]) for name in shown], "has_more": more, "after": shown[-1] if more else None}
+    return page_of([shape(found[name]) for name in shown], shown[-1] if more else None)

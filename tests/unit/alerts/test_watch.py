@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from gateway.alerts.outbox import Outbox
-from gateway.alerts.series import ANONYMOUS, BUCKET, USAGE, Of, SeriesStore, Sums, read_bucket
+from gateway.alerts.series import BUCKET, Of, SeriesStore, Sums, read_bucket
 from gateway.alerts.series import Bucket as Read
 from gateway.alerts.spikes import SERIES
 from gateway.alerts.watch import Watch
 from gateway.domain.ids import uuid7_hex
+from gateway.domain.ledger import ANONYMOUS, USAGE
 from gateway.errors import StoreUnavailable
-from gateway.metering import record as record_module
 from gateway.metering import records
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTables
@@ -58,10 +58,6 @@ async def record(tables: FakeTables, at: datetime.datetime, took: datetime.timed
 def alerts(tables: FakeTables, kind: str) -> list[dict[str, Any]]:
     rows = [dict(row.values) for row in tables.rows("alerts") if row.row.startswith("e|") and row.values["kind"] == kind]
     return [row | {"data": json.loads(row["data"])} for row in rows]
-
-
-def test_the_ledger_is_where_records_are_written() -> None:
-    assert (records.USAGE, record_module.ANONYMOUS) == (USAGE, ANONYMOUS)
 
 
 async def test_sums_a_bucket_by_scope(tables: FakeTables) -> None:

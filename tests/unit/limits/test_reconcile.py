@@ -9,12 +9,11 @@ from gateway.domain.amounts import Amounts
 from gateway.domain.limits import Metric
 from gateway.domain.tables import EntityChanged, Value
 from gateway.errors import NotFound, StoreUnavailable
-from gateway.limits.ledger import USAGE, Charge, read_counter, start_of
+from gateway.limits.ledger import Charge, read_counter, start_of
 from gateway.limits.proof import Prover
 from gateway.limits.reconcile import GRACE, KEEP, Reconciler
 from gateway.limits.scopes import partitions_of
 from gateway.limits.windows import end_of, window_of
-from gateway.metering import records
 from gateway.metering.draft import Draft
 from gateway.metering.records import Recorder, finish
 from tests.builders import make_inbound, make_principal
@@ -63,10 +62,6 @@ async def record(tables: FakeTables, worker: str, amounts: Amounts, at: datetime
     recorder = Recorder(tables, FakeClock(at))
     recorder.add(finish(draft, 0.0, at + datetime.timedelta(seconds=20)))
     await recorder.close()
-
-
-def test_the_ledger_is_the_recorder_s_table():
-    assert USAGE == records.USAGE
 
 
 def row(tables: FakeTables, key: str, partition: str = SUBSCRIPTION) -> dict[str, Value] | None:

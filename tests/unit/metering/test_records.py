@@ -11,10 +11,11 @@ import pytest
 from gateway.access.keys import mint
 from gateway.domain.amounts import Amounts
 from gateway.domain.call import Usage
+from gateway.domain.ledger import ANONYMOUS
 from gateway.domain.tables import Value, Write, check_entity, check_transaction
 from gateway.errors import NotFound, StoreUnavailable, UpstreamError
 from gateway.metering.draft import Draft
-from gateway.metering.record import ANONYMOUS, CLIENT_REQUEST_IDS
+from gateway.metering.record import CLIENT_REQUEST_IDS
 from gateway.metering.records import STRANGERS_A_MINUTE, Recorder, UsageRecord, finish, hour_of
 from tests.builders import make_inbound, make_principal
 from tests.fakes.clock import FakeClock
