@@ -4,7 +4,8 @@ GatewayError
 ├── RequestError 400            the client's request is wrong; `param` names the field
 │   ├── MethodNotAllowed 405
 │   ├── UnsupportedMediaType 415
-│   └── PayloadTooLarge 413
+│   ├── PayloadTooLarge 413
+│   └── GuardrailBlocked 400    a guardrail of ours refused the request or its answer
 ├── AuthenticationError 401     no key, or one that does not exist, is revoked or has expired
 ├── PaymentRequired 402         the call may cost more than its product lets pass unasked
 ├── PermissionDenied 403        a known caller that may not do this
@@ -25,7 +26,8 @@ GatewayError
 ├── Unavailable 503             we cannot serve just now; try again
 │   ├── NoCapacity 503          no deployment can take the call
 │   ├── Stopping 503            the host stops before the call is done
-│   └── StoreUnavailable 503    Table Storage did not answer
+│   ├── StoreUnavailable 503    Table Storage did not answer
+│   └── GuardrailUnavailable 503  a guardrail that must not be left out could not run
 └── ClientDisconnected 499      nobody is left to answer; exists for the usage record only
 
 A leaf carries `status` (HTTP), `type` and `code` (OpenAI's vocabulary, low cardinality: safe as a metric's label),
@@ -96,6 +98,12 @@ class PayloadTooLarge(RequestError):
     """The body is larger than the gateway takes, counted after decompression."""
 
     status, code = 413, "request_too_large"
+
+
+class GuardrailBlocked(RequestError):
+    """One of our guardrails refused what was asked, or what was answered; `details` hold its verdict."""
+
+    code = "guardrail_blocked"
 
 
 class AuthenticationError(GatewayError):
@@ -237,6 +245,12 @@ class StoreUnavailable(Unavailable):
     """The table or blob store did not answer, so what depends on it is refused."""
 
     code = "store_unavailable"
+
+
+class GuardrailUnavailable(Unavailable):
+    """A guardrail that fails closed could not run; what it should have checked goes nowhere."""
+
+    code = "guardrail_unavailable"
 
 
 class ClientDisconnected(GatewayError):

@@ -11,6 +11,7 @@ from typing import Protocol
 from gateway.domain.call import Call, Completion, StreamEvent, UpstreamRequest
 from gateway.domain.deployment import Deployment
 from gateway.domain.tables import Entity, Page, Value, Write
+from gateway.domain.verdicts import Analysis
 from gateway.errors import UpstreamError
 
 
@@ -171,6 +172,27 @@ class Webhook(Protocol):
 
     async def post(self, body: bytes, *, message_id: str, content_type: str) -> None:
         """Tell them; Unavailable unless they confirmed it. The same id may come twice."""
+
+    async def close(self) -> None:
+        """Let connections go."""
+
+
+class ContentSafety(Protocol):
+    """Azure AI Content Safety. Each text has at most 10,000 characters. Raises GuardrailUnavailable."""
+
+    async def analyze(
+        self, text: str, *, categories: Sequence[str], blocklists: Sequence[str] = (), halt_on_blocklist: bool = False, levels: int = 4
+    ) -> Analysis:
+        """Grade a text by category (`Hate`, `SelfHarm`, `Sexual`, `Violence`), and look for a blocklist's items."""
+
+    async def shield(self, prompt: str, documents: Sequence[str] = ()) -> tuple[bool, tuple[bool, ...]]:
+        """Tell whether the prompt, and each of at most 5 documents (10,000 characters together), holds an attack."""
+
+    async def protected_material(self, text: str) -> bool:
+        """Tell whether a text holds known text that is somebody's."""
+
+    async def groundedness(self, text: str, sources: Sequence[str], *, query: str, domain: str, task: str) -> tuple[float, tuple[str, ...]]:
+        """Return which share of a text is not founded in its sources, 0 to 1, and why."""
 
     async def close(self) -> None:
         """Let connections go."""

@@ -14,6 +14,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         model: The one that was asked for.
         deadline_s: On the Clock: when an answer must have begun.
+        labels_found: What guardrails found the call to be (`confidential`); routing rules ask for it as `classification`.
     """
 
     call: Call
@@ -22,6 +23,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     principal: Principal
     labels: Labels
     deadline_s: float
+    labels_found: frozenset[str] = frozenset()
 
 
 def affinity_of(request: Request, model: Model) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from gateway.domain.access import Principal
 from gateway.domain.amounts import NOTHING
 from gateway.domain.call import Inbound, Usage
+from gateway.domain.verdicts import Verdict
 from gateway.errors import GatewayError
 
 # Where backends put it, the one that their logs and support know first: Azure OpenAI logs apim-request-id as CorrelationId.
@@ -24,7 +25,7 @@ class Draft:
         "admitted_at", "admitted_s", "aside_cost_micro_usd", "attempts", "avoided_micro_usd", "backend", "changes", "charged",
         "cost_micro_usd", "deployment", "error_code", "fallback", "finish_reason", "first_token_s", "guard_s", "inbound", "last_byte_s",
         "model", "principal", "queue_s", "reason", "route", "rule", "status", "stream", "tier", "trace_id", "upstream_request_id",
-        "upstream_wait_s", "usage", "worker",
+        "upstream_wait_s", "usage", "verdicts", "worker",
     )  # fmt: skip
 
     def __init__(self, inbound: Inbound) -> None:
@@ -46,6 +47,7 @@ class Draft:
         self.worker = self.upstream_request_id = ""
         self.rule = self.tier = self.fallback = self.reason = ""
         self.route: list[str] = []  # the attempts that did not answer, and why
+        self.verdicts: list[Verdict] = []  # of guardrails, in the order in which they were given
         self.changes: list[str] = []  # what was changed in the request or the answer
         self.queue_s = 0.0
         self.admitted_s: float | None = None

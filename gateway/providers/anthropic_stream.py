@@ -17,6 +17,7 @@ Source: Claude API reference, "Streaming messages" (read 2026-11-22).
 import msgspec
 
 from gateway.domain.call import Call, StreamEvent
+from gateway.domain.sse import MAX_EVENT_BYTES, ServerSentEvent, SseParser
 from gateway.errors import GatewayError
 from gateway.providers.anthropic_answer import (
     WireBlock,
@@ -29,7 +30,6 @@ from gateway.providers.anthropic_answer import (
 )
 from gateway.providers.chat_answer import Chunks
 from gateway.providers.failures import UNREADABLE, from_stream, interrupted, malformed
-from gateway.providers.sse import MAX_EVENT_BYTES, ServerSentEvent, SseParser
 
 
 class _Delta(msgspec.Struct, gc=False):

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.domain.call import Call, StreamEvent
+from gateway.domain.sse import MAX_EVENT_BYTES
 from gateway.errors import UpstreamError
 from gateway.providers.bedrock_answer import WireUsage, finish_reason_of, thinking_blocks, usage_of
 from gateway.providers.bedrock_failures import from_stream
 from gateway.providers.chat_answer import Chunks
 from gateway.providers.eventstream import EventMessage, EventStreamParser
 from gateway.providers.failures import UNREADABLE, interrupted, malformed
-from gateway.providers.sse import MAX_EVENT_BYTES
 
 
 class _ToolUseStart(msgspec.Struct, gc=False, rename="camel"):

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from gateway.domain.call import Call, Completion, StreamEvent, Usage
-from gateway.providers.sse import frame
+from gateway.domain.sse import frame
 
 CREATED = 0  # where the upstream gives no time
 DONE = frame(b"[DONE]")

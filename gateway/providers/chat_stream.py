@@ -8,9 +8,9 @@ import abc
 from collections.abc import Iterator
 
 from gateway.domain.call import StreamEvent
+from gateway.domain.sse import MAX_EVENT_BYTES, SseParser
 from gateway.errors import UpstreamError
 from gateway.providers.failures import UNREADABLE, malformed
-from gateway.providers.sse import MAX_EVENT_BYTES, SseParser
 
 
 class ChatStream(abc.ABC):

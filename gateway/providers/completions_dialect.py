@@ -14,10 +14,10 @@ import msgspec
 
 from gateway.domain.call import Call, Completion, Operation, StreamEvent
 from gateway.domain.completions import prompts_of
+from gateway.domain.sse import SseParser, frame
 from gateway.ports import StreamDecoder
 from gateway.providers.chat_request import unsupported
 from gateway.providers.failures import UNREADABLE, malformed
-from gateway.providers.sse import SseParser, frame
 
 _DONE = b"[DONE]"
 _PREFIX = "chatcmpl-"

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.providers.sse import MAX_EVENT_BYTES
+from gateway.domain.sse import MAX_EVENT_BYTES
 
 MAX_HEADERS_BYTES = 128 * 1024  # AWS's own limit
 

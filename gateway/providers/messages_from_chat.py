@@ -20,12 +20,12 @@ from typing import Any
 import msgspec
 
 from gateway.domain.call import Call, Completion, StreamEvent, Usage
+from gateway.domain.sse import SseParser
 from gateway.ports import StreamDecoder
 from gateway.providers.anthropic_stream import framed
 from gateway.providers.chat_places import Function, Places, ToolCall
 from gateway.providers.failures import UNREADABLE, malformed
 from gateway.providers.openai_content import thoughts_of
-from gateway.providers.sse import SseParser
 
 STOP_REASONS: Mapping[str, str] = {
     "stop": "end_turn",

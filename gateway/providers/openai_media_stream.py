@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from gateway.domain.call import Call, Operation, StreamEvent, Usage
+from gateway.domain.sse import MAX_EVENT_BYTES, ServerSentEvent, SseParser, frame
 from gateway.errors import GatewayError, UpstreamError
 from gateway.providers.failures import UNREADABLE, from_stream, interrupted, malformed
 from gateway.providers.openai_media import MediaUsage, decode, heard, spoken, used
-from gateway.providers.sse import MAX_EVENT_BYTES, ServerSentEvent, SseParser, frame
 
 _DONE = b"[DONE]"
 _ENDS = frozenset({"image_generation.completed", "transcript.text.done", "speech.audio.done"})

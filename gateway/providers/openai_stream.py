@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.domain.call import Call, Operation, StreamEvent
 from gateway.domain.splice import drop
+from gateway.domain.sse import MAX_EVENT_BYTES, SseParser, frame
 from gateway.errors import GatewayError
 from gateway.ports import StreamDecoder
 from gateway.providers.failures import UNREADABLE, from_stream, interrupted, malformed
@@ -22,7 +23,6 @@ from gateway.providers.openai_answer import WireMessage, WireUsage, text_of, usa
 from gateway.providers.openai_content import joined
 from gateway.providers.responses_answer import OPERATIONS as RESPONSES
 from gateway.providers.responses_stream import ResponsesStream
-from gateway.providers.sse import MAX_EVENT_BYTES, SseParser, frame
 
 _DONE = b"[DONE]"
 _NULL_USAGE = b',"usage":null'

@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 
 from gateway.domain.call import Call, StreamEvent, Usage
+from gateway.domain.sse import SseParser
 from gateway.ports import StreamDecoder
 from gateway.providers import responses_made as made
 from gateway.providers.chat_places import Function, Places, ToolCall
 from gateway.providers.failures import UNREADABLE, malformed
 from gateway.providers.openai_content import thoughts_of
 from gateway.providers.responses_stream import named
-from gateway.providers.sse import SseParser
 
 _DONE = b"[DONE]"
 

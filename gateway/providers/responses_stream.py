@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from gateway.domain.call import StreamEvent
+from gateway.domain.sse import MAX_EVENT_BYTES, ServerSentEvent, SseParser, frame
 from gateway.providers.failures import UNREADABLE, from_stream, interrupted, malformed
 from gateway.providers.responses_answer import WireResponse, failure_of, finish_reason_of, made_in_background, usage_of
-from gateway.providers.sse import MAX_EVENT_BYTES, ServerSentEvent, SseParser, frame
 
 _DONE = b"[DONE]"
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.providers.sse import ServerSentEvent as Event
-from gateway.providers.sse import SseParser, frame
+from gateway.domain.sse import ServerSentEvent as Event
+from gateway.domain.sse import SseParser, frame
 
 line_text = st.binary(max_size=12).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b""))
 eol = st.sampled_from([b"\n", b"\r\n", b"\r"])

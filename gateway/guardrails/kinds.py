@@ -1,0 +1,79 @@
+"""What a guardrail is made of: a detector here, a service elsewhere, or a rule about the request as a whole.
+
+- A `Detector` is pure, local and quick. One of `spans` finds places in a text, which can be replaced; the others judge a text
+  as a whole.
+- A `Service` asks somebody and takes time. It may fail.
+- A `Rule` looks at the request itself: its size, its tools.
+
+`Guard` is one named guardrail, ready to run; `build.py` makes it from the catalogue's.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from gateway.domain.call import Call
+from gateway.domain.guardrails import Action, Direction, Guardrail
+from gateway.domain.verdicts import Finding, Passage, Reading, Role
+
+
+class Detector(Protocol):
+    """Finds something in a text, at once. Holds no state of a call."""
+
+    spans: bool
+
+    def read(self, text: str, role: Role = Role.USER) -> Reading:
+        """Return what stands in a text; findings ordered, not overlapping. Time is linear in its length."""
+
+    def open_from(self, text: str) -> int:
+        """Return from which character on more text could still complete or change a finding; `len(text)` where nothing is open.
+
+        Only asked of `spans`. What stands before it may be released: whatever follows, no finding will begin there. What was
+        released may be given again as context before new text.
+        """
+
+    def replacement(self, finding: Finding, original: str) -> str:
+        """Return what takes the place of a redacted finding. Reading it again finds nothing."""
+
+
+class Service(Protocol):
+    """Asks somebody else."""
+
+    async def inspect(self, passages: Sequence[Passage], sources: Sequence[Passage] = ()) -> list[Reading]:
+        """Return a reading for each passage, in their order.
+
+        Args:
+            passages: What is judged.
+            sources: Of an answer: its request's passages, which it should be founded on.
+
+        Raises:
+            GuardrailUnavailable: There was no verdict in time.
+        """
+
+
+type Rule = Callable[[Call], Reading]
+
+EVERYBODY = frozenset(Role)
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """One named guardrail, ready to run.
+
+    Attributes:
+        config: As the catalogue has it.
+        directions: In which it looks.
+        action: What it does about a finding.
+        roles: Whose words it reads.
+        detector: Runs first.
+        service: Runs once no detector of the call has blocked it.
+        rule: Looks at requests as a whole.
+    """
+
+    config: Guardrail
+    directions: frozenset[Direction]
+    action: Action
+    roles: frozenset[Role] = EVERYBODY
+    detector: Detector | None = None
+    service: Service | None = None
+    rule: Rule | None = None
