@@ -81,6 +81,10 @@ def apply_settings(data: Path, catalog: str | None, simulator_url: str | None) -
         "SIMULATOR_AWS_SECRET": lambda: AWS_SECRET,
     }
     _set_unset(defaults)
+    simulated = simulator_url is not None or os.environ["GATEWAY_CATALOG"] == str(SAMPLE)
+    if simulated and not os.environ.get("GATEWAY_CONTENT_SAFETY_ENDPOINT"):  # a real resource gets none of the simulator's keys
+        os.environ["GATEWAY_CONTENT_SAFETY_ENDPOINT"] = os.environ["SIMULATOR_URL"]
+        os.environ["GATEWAY_CONTENT_SAFETY_KEY"] = SIMULATOR_KEY
     if os.environ["GATEWAY_CATALOG"] == str(SAMPLE):
         # Its backends take the simulator's tokens; with any other catalogue an identity must be a real one.
         _set_unset({

@@ -10,115 +10,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 
-import msgspec
-
-
-class SettingsError(Exception):
-    """The environment cannot be used; the message lists every fault with its setting's name."""
-
-
-class EntraSettings(msgspec.Struct, frozen=True):
-    """Whose access tokens are believed.
-
-    Attributes:
-        tenants: Ids of Entra tenants, in small letters; empty where no token is.
-        audiences: Our application's id URI and client id.
-        jwks_url: Where the keys are, if not where Microsoft publishes them; `{tid}` in it stands for the tenant.
-    """
-
-    tenants: tuple[str, ...] = ()
-    audiences: tuple[str, ...] = ()
-    jwks_url: str = ""
-
-
-class DoorSettings(msgspec.Struct, frozen=True):
-    """What stands before the gateway, and who gets in.
-
-    Attributes:
-        front_id: What the front proves itself with; empty where none is trusted.
-        front_required: Whoever does not come through it is refused.
-        trusted_hops: How many proxies append to `x-forwarded-for`.
-        allow: CIDR blocks that may call; empty for all.
-        deny: CIDR blocks that may not.
-        country_header: In which header the front says the country, in small letters.
-        countries_denied: Two capital letters each.
-    """
-
-    front_id: str = ""
-    front_required: bool = False
-    trusted_hops: int = 0
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
-    country_header: str = ""
-    countries_denied: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"DoorSettings(front_required={self.front_required!r}, …)"  # whoever knows the front's id can pass for it
-
-
-class AlertSettings(msgspec.Struct, frozen=True):
-    """Who is told of alerts; empty for nobody.
-
-    Attributes:
-        webhook: An https URL.
-        webhook_secret: What signs posts to it.
-        queue: A queue of Service Bus.
-    """
-
-    webhook: str = ""
-    webhook_secret: str = ""
-    queue: str = ""
-
-    def __repr__(self) -> str:
-        return f"AlertSettings(queue={self.queue!r}, …)"  # a webhook's URL may hold a secret of its own
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """What the environment says.
-
-    Attributes:
-        catalog: Path or https URL of the catalogue.
-        tables: `sqlite:///path`, or a Table endpoint or connection string.
-        blobs: `file:///path`, or a Blob endpoint or connection string.
-        admin_key: Bootstrap administrator's bearer key for /manage; empty switches it off.
-        key_pepper: Server-side secret mixed into the hash of every virtual key.
-        max_body_bytes: Ceiling of a request body, counted after decompression.
-        request_timeout_s: How long a call may take until its answer begins; the platform cuts at 230 s.
-        stream_idle_timeout_s: How long a stream may be silent.
-        http_client: What talks to the backends: our own pool (`httptools`), or `aiohttp`.
-        spool: Folder in which usage records wait while the table store does not take them.
-        spool_bytes: What it may hold.
-        identity_client_id: The user-assigned identity for Azure; the system-assigned one if absent.
-        entra: Whose access tokens are believed.
-        door: What stands before the gateway, and who gets in.
-        alerts: Who is told of alerts.
-        servicebus: A connection string, or a namespace's host; empty for no queues.
-        keyvault_suffix: What follows a vault's name in its host; or `http://` and a loopback address.
-        environment: Everything, for `${env:NAME}` in the catalogue.
-    """
-
-    catalog: str
-    tables: str
-    blobs: str
-    admin_key: str
-    key_pepper: str
-    max_body_bytes: int
-    request_timeout_s: float
-    stream_idle_timeout_s: float
-    http_client: str
-    spool: str
-    spool_bytes: int
-    identity_client_id: str | None
-    entra: EntraSettings
-    door: DoorSettings
-    alerts: AlertSettings
-    servicebus: str
-    keyvault_suffix: str
-    environment: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        return f"Settings(catalog={self.catalog.partition('?')[0]!r}, …)"  # a URL's query may be a signature
-
+from gateway.settings_shapes import AlertSettings, DoorSettings, EntraSettings, SafetySettings, Settings, SettingsError
 
 MIN_SECRET_CHARACTERS = 16
 HTTP_CLIENTS = ("httptools", "aiohttp")
@@ -151,11 +43,18 @@ NAMES = (
     "GATEWAY_SERVICEBUS",
     "GATEWAY_SERVICEBUS__fullyQualifiedNamespace",
     "GATEWAY_KEYVAULT_SUFFIX",
+    "GATEWAY_CONTENT_SAFETY_ENDPOINT",
+    "GATEWAY_CONTENT_SAFETY_KEY",
+    "GATEWAY_EGRESS_HOSTS",
     "AZURE_CLIENT_ID",
 )
 
+__all__ = ("AlertSettings", "DoorSettings", "EntraSettings", "SafetySettings", "Settings", "SettingsError", "load_settings")
+
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _VAULTS = re.compile(r"vault(?:\.[a-z0-9-]+){2,}|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?")
+_SERVICE = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]+)?|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?")
+_HOSTS = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?")
 _KEYS_URL = re.compile(r"https://[^/\s]+/\S*|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?/\S*")
 
 
@@ -210,6 +109,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         servicebus=_servicebus(env, faults),
         keyvault_suffix=vaults,
         environment=env,
+        safety=_safety(env, faults),
+        egress=_egress(env, faults),
     )
     if faults:
         raise SettingsError("the settings cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
@@ -285,6 +186,25 @@ def _servicebus(env: Mapping[str, str], faults: list[str]) -> str:
     if env.get("GATEWAY_ALERTS_QUEUE") and not (string or namespace):
         faults.append("GATEWAY_ALERTS_QUEUE needs GATEWAY_SERVICEBUS, or GATEWAY_SERVICEBUS__fullyQualifiedNamespace")
     return string or namespace
+
+
+def _safety(env: Mapping[str, str], faults: list[str]) -> SafetySettings:
+    endpoint, key = env.get("GATEWAY_CONTENT_SAFETY_ENDPOINT", "").strip().rstrip("/"), env.get("GATEWAY_CONTENT_SAFETY_KEY", "")
+    if endpoint and not _SERVICE.fullmatch(endpoint):
+        faults.append(
+            "GATEWAY_CONTENT_SAFETY_ENDPOINT must be https:// and a host, such as https://name.cognitiveservices.azure.com;"
+            " http:// is for the loopback alone"
+        )
+    if key and not endpoint:
+        faults.append("GATEWAY_CONTENT_SAFETY_KEY needs GATEWAY_CONTENT_SAFETY_ENDPOINT")
+    return SafetySettings(endpoint, key)
+
+
+def _egress(env: Mapping[str, str], faults: list[str]) -> tuple[str, ...]:
+    hosts = tuple(each.lower() for each in _list(env, "GATEWAY_EGRESS_HOSTS"))
+    form = "must be a host, *.suffix or an address, without https://; :port may follow"
+    faults.extend(f"GATEWAY_EGRESS_HOSTS: {host[:64]!r} {form}" for host in hosts if not _HOSTS.fullmatch(host))
+    return hosts
 
 
 def _blocks(env: Mapping[str, str], name: str, faults: list[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from gateway.settings import NAMES, DoorSettings, EntraSettings, SettingsError, load_settings
+from gateway.settings import NAMES, DoorSettings, EntraSettings, SafetySettings, SettingsError, load_settings
 
 GOOD = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "GATEWAY_KEY_PEPPER": "0123456789abcdef"}
 
@@ -219,3 +219,49 @@ def test_vaults_are_in_azures_cloud_unless_another_is_set(suffix: str) -> None:
 def test_a_suffix_that_is_no_clouds_is_a_fault_that_is_named(suffix: str) -> None:
     with pytest.raises(SettingsError, match="GATEWAY_KEYVAULT_SUFFIX"):
         load_settings(GOOD | {"GATEWAY_KEYVAULT_SUFFIX": suffix})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "read"),
+    [
+        ("https://name.cognitiveservices.azure.com/", "https://name.cognitiveservices.azure.com"),
+        ("http://127.0.0.1:7072", "http://127.0.0.1:7072"),
+        ("http://[::1]:7072", "http://[::1]:7072"),
+        ("", ""),
+    ],
+)
+def test_content_safety_is_where_its_resource_is(endpoint: str, read: str) -> None:
+    assert load_settings(GOOD | {"GATEWAY_CONTENT_SAFETY_ENDPOINT": endpoint}).safety == SafetySettings(read, "")
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://name.cognitiveservices.azure.com", "name.cognitiveservices.azure.com", "https://a.b/path", "https://u:p@a.b", "https://"],
+)
+def test_content_safety_is_asked_over_https_alone(endpoint: str) -> None:
+    (fault,) = faults_of(GATEWAY_CONTENT_SAFETY_ENDPOINT=endpoint)
+    assert fault.startswith("  - GATEWAY_CONTENT_SAFETY_ENDPOINT")
+    assert "u:p" not in fault
+
+
+def test_a_content_safety_key_is_for_somewhere_and_does_not_show() -> None:
+    (fault,) = faults_of(GATEWAY_CONTENT_SAFETY_KEY="5ecret-5ecret")
+    assert "GATEWAY_CONTENT_SAFETY_ENDPOINT" in fault
+    both = {"GATEWAY_CONTENT_SAFETY_ENDPOINT": "https://a.b", "GATEWAY_CONTENT_SAFETY_KEY": "5ecret-5ecret"}
+    assert load_settings(GOOD | both).safety.key == "5ecret-5ecret"
+    assert "5ecret" not in repr(load_settings(GOOD | both).safety) + fault
+
+
+def test_hosts_that_may_be_called_are_names_suffixes_and_addresses() -> None:
+    hosts = "api.contoso.com, *.Blob.core.windows.net,10.0.0.4:8443,[::1]:80,,localhost:7072"
+    assert load_settings(GOOD | {"GATEWAY_EGRESS_HOSTS": hosts}).egress == (
+        "api.contoso.com", "*.blob.core.windows.net", "10.0.0.4:8443", "[::1]:80", "localhost:7072",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "host", ["*", "*.", "*.*.com", "https://a.b", "a.b/c", "a b", "a.b:", "a.b:123456", "u@a.b", "a..b", "10.0.0.0/8", "a*.b"]
+)
+def test_what_is_no_host_is_refused_by_name(host: str) -> None:
+    (fault,) = faults_of(GATEWAY_EGRESS_HOSTS=host)
+    assert fault.startswith(f"  - GATEWAY_EGRESS_HOSTS: {host!r}")

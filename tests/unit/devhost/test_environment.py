@@ -10,6 +10,7 @@ import pytest
 from devhost.environment import apply_settings, data_folder, kept_secret, write_private
 from devhost.simulator.config import ENTRA_AUDIENCE, ENTRA_TENANT
 
+SAFETY = ("GATEWAY_CONTENT_SAFETY_ENDPOINT", "GATEWAY_CONTENT_SAFETY_KEY")
 ENTRA = ("GATEWAY_ENTRA_TENANT_ID", "GATEWAY_ENTRA_AUDIENCE", "GATEWAY_ENTRA_JWKS_URL")
 
 HOSTS, ROUNDS, START_S = 4, 3, 60
@@ -57,6 +58,12 @@ def test_a_temporary_folder_goes_and_a_given_one_stays(tmp_path: Path) -> None:
     assert stat.S_IMODE(given.stat().st_mode) == 0o700
 
 
+@pytest.fixture(autouse=True)
+def no_content_safety(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SAFETY:
+        monkeypatch.setenv(name, "")
+
+
 def test_sets_only_what_is_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import os
 
@@ -102,3 +109,29 @@ def test_whoever_names_a_real_tenant_gets_none_of_the_simulators_keys(monkeypatc
     monkeypatch.setenv("GATEWAY_ENTRA_TENANT_ID", "72f988bf-86f1-41af-91ab-2d7cd011db47")
     apply_settings(tmp_path, None, "http://127.0.0.1:5")
     assert [os.environ[name] for name in ENTRA] == ["72f988bf-86f1-41af-91ab-2d7cd011db47", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("catalog", "simulator_url", "given", "endpoint", "key"),
+    [
+        ("c.yaml", "http://127.0.0.1:5", "", "http://127.0.0.1:5", "simulator"),
+        (None, None, "", "http://127.0.0.1:7072", "simulator"),
+        ("c.yaml", None, "", "", ""),
+        (None, "http://127.0.0.1:5", "https://real.cognitiveservices.azure.com", "https://real.cognitiveservices.azure.com", ""),
+    ],
+    ids=["simulator", "sample catalogue", "neither", "a real one"],
+)
+def test_content_safety_is_simulated_where_backends_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, catalog: str | None, simulator_url: str | None, given: str, endpoint: str, key: str
+) -> None:
+    import os
+
+    for name in ("GATEWAY_CATALOG", "SIMULATOR_URL", "SIMULATOR_KEY", *ENTRA):
+        monkeypatch.setenv(name, "")
+    for name in ("TABLES", "BLOBS", "SPOOL", "ADMIN_KEY", "KEY_PEPPER"):
+        monkeypatch.setenv(f"GATEWAY_{name}", "x")
+    for name in ("SIMULATOR_AWS_KEY_ID", "SIMULATOR_AWS_SECRET", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv(SAFETY[0], given)
+    apply_settings(tmp_path, catalog, simulator_url)
+    assert [os.environ[name] for name in SAFETY] == [endpoint, key]
