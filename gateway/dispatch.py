@@ -60,8 +60,13 @@ class Dispatcher:
         self._targets: dict[tuple[str, str], Target] = {}
         self._budgets: dict[str, RetryBudget] = {}
 
-    async def open(self, flight: Flight, request: Request) -> Opened:
+    async def open(self, flight: Flight, request: Request, *, whole: bool = False) -> Opened:
         """Return an answer that has begun.
+
+        Args:
+            flight: The call's.
+            request: The call.
+            whole: It is read to its end first, a stream as well.
 
         Raises:
             GatewayError: Nobody could answer; the failure of the model that was asked for counts most.
@@ -73,11 +78,11 @@ class Dispatcher:
             if tiered is not None:
                 return tiered
         try:
-            return await self._serve(flight, request, target, kind)
+            return await self._serve(flight, request, target, kind, whole=whole)
         except GatewayError as exc:
             error = exc
         if not confined:
-            return await self._fall_back(flight, request, target, kind, error)
+            return await self._fall_back(flight, request, target, kind, error, whole=whole)
         raise error
 
     def target(self, flight: Flight, request: Request) -> tuple[Target, bool]:
@@ -143,7 +148,7 @@ class Dispatcher:
         """Get a model's answer to its end, before anybody else sees it."""
         return await self._serve(flight, request, self._target(self._model(request.catalog, model), None), self.kind(request), whole=True)
 
-    async def _fall_back(self, flight: Flight, request: Request, target: Target, kind: Kind, error: GatewayError) -> Opened:
+    async def _fall_back(self, flight: Flight, request: Request, target: Target, kind: Kind, error: GatewayError, *, whole: bool) -> Opened:
         """Ask the models that the asked one falls back to, by why it failed."""
         policy, tried = target.model.fallbacks, frozenset({target.model.id})
         first = error
@@ -153,7 +158,7 @@ class Dispatcher:
             tried |= {model.id, name}
             flight.draft.fallback = why
             try:
-                return await self._serve(flight, request, self._target(model, None), kind)
+                return await self._serve(flight, request, self._target(model, None), kind, whole=whole)
             except GatewayError as exc:
                 # A fallback that cannot even be asked says nothing about the call; the failure before it still stands.
                 error = exc if isinstance(exc, UpstreamError) else error

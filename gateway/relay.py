@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
+from typing import Protocol
 
 from gateway.domain.call import CLIENT_GONE, StreamEvent, Usage
 from gateway.errors import ClientDisconnected, GatewayError, Stopping
@@ -21,6 +22,21 @@ log = logging.getLogger(__name__)
 
 # How long a finished stream's connection may take to end properly, which is what makes it reusable.
 DRAIN_S = 1.0
+
+
+class StreamGuard(Protocol):
+    """Looks at a stream before the client does (`guardrails/stream.py`)."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it has ended the stream itself: what the backend may still send is not wanted."""
+
+    async def feed(self, events: list[StreamEvent]) -> list[StreamEvent]:
+        """Take events and return those that the client may have now."""
+
+    def close(self) -> None:
+        """Say what was looked at, however the stream ended. Safe to call twice."""
+
 
 type OnEnd = Callable[[Usage | None, str, GatewayError | None], None]
 
@@ -64,6 +80,7 @@ class Relay:
         clock: Stamps the first token and the last byte.
         on_end: Told the provider's usage, if it gave one, the text that was handed on, and what broke the stream.
         rewrite: Applied to the client's bytes of each event.
+        guard: Sees events before the client does; None where nothing is guarded.
     """
 
     def __init__(
@@ -76,7 +93,9 @@ class Relay:
         clock: Clock,
         on_end: OnEnd,
         rewrite: Callable[[bytes], bytes] | None = None,
+        guard: StreamGuard | None = None,
     ) -> None:
+        self._guard = guard
         self._draft = draft
         self._response = response
         self._chunks = chunks
@@ -106,7 +125,7 @@ class Relay:
         try:
             if self._bytes is not None:
                 await self._bytes.aclose()
-            if self._done and not self._ended:
+            if self._done and not self._ended and not (self._guard and self._guard.blocked):
                 await self._drain()
         finally:
             self._end()
@@ -119,7 +138,8 @@ class Relay:
         piece = b""
         try:
             with Noting(self._draft):
-                piece = self._absorb(self._held)
+                held = self._held if self._guard is None else await self._guarded(self._guard, self._held)
+                piece = self._absorb(held)
                 ended = False
                 while not self._done:
                     if piece:
@@ -131,7 +151,8 @@ class Relay:
                         break
                     data = await anext(self._chunks, b"")
                     ended = not data
-                    piece = self._absorb(self._decoder.finish() if ended else self._decoder.feed(data))
+                    events = self._decoder.finish() if ended else self._decoder.feed(data)
+                    piece = self._absorb(events if self._guard is None else await self._guarded(self._guard, events))
             # The answer is complete: a client that hangs up on the last piece has not missed anything.
             yield piece
         finally:
@@ -139,6 +160,11 @@ class Relay:
                 self._settle()
             else:
                 self._end()
+
+    async def _guarded(self, guard: StreamGuard, events: list[StreamEvent]) -> list[StreamEvent]:
+        """Count what the backend sent, before some of it is withheld, and return what the client may have."""
+        self._texts += [event.text for event in events if event.content]
+        return await guard.feed(events)
 
     def _absorb(self, events: list[StreamEvent]) -> bytes:
         """Take what the record needs from the events and return the client's bytes."""
@@ -150,7 +176,8 @@ class Relay:
                 if self._draft.first_token_s is None:
                     now_s = self._draft.first_token_s = self._clock.now_s()
                     self._draft.upstream_wait_s += now_s - self._opened_s
-                self._texts.append(event.text)
+                if self._guard is None:
+                    self._texts.append(event.text)
             if event.usage is not None:
                 self._usage = event.usage
             if event.finish_reason is not None:
@@ -181,6 +208,8 @@ class Relay:
         if self._settled:
             return
         self._settled = True
+        if self._guard is not None:
+            self._guard.close()
         now_s = self._clock.now_s()
         if not self._done:
             # Not done and not failed: it was closed, or dropped, before it was read to its end.
