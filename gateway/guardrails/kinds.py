@@ -40,12 +40,13 @@ class Detector(Protocol):
 class Service(Protocol):
     """Asks somebody else."""
 
-    async def inspect(self, passages: Sequence[Passage], sources: Sequence[Passage] = ()) -> list[Reading]:
+    async def inspect(self, passages: Sequence[Passage], sources: Sequence[Passage] = (), *, tenant: str) -> list[Reading]:
         """Return a reading for each passage, in their order.
 
         Args:
             passages: What is judged.
             sources: Of an answer: its request's passages, which it should be founded on.
+            tenant: Whose call it is: what is remembered of one tenant's texts is no other's.
 
         Raises:
             GuardrailUnavailable: There was no verdict in time.
