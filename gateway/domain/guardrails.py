@@ -54,7 +54,7 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         id: Its name.
         direction: One or several; empty means the type's own (`DIRECTIONS`).
         action: What happens; None means the type's own.
-        fail: When it cannot run.
+        fail: When it cannot run; None means `closed`, but `open` where it only reports.
         label: A finding gives the call this classification, which routing rules ask for (`classification`).
         tenants: Globs; it holds for these tenants only. Empty for all.
         message: What the caller of a blocked call is told in place of our own words.
@@ -63,7 +63,7 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     id: str
     direction: DirectionName | tuple[DirectionName, ...] = ()
     action: Action | None = None
-    fail: Fail = Fail.CLOSED
+    fail: Fail | None = None
     label: str = ""
     tenants: tuple[str, ...] = ()
     message: str = ""
@@ -269,6 +269,11 @@ def directions_of(guardrail: Named) -> tuple[Direction, ...]:
 def action_of(guardrail: Named) -> Action:
     """Return what a guardrail does about a finding."""
     return guardrail.action or (Action.REDACT if isinstance(guardrail, _REDACTS) else Action.BLOCK)
+
+
+def fail_of(guardrail: Named) -> Fail:
+    """Return what is done when a guardrail cannot run: one that would only report keeps nobody waiting."""
+    return guardrail.fail or (Fail.OPEN if action_of(guardrail) is Action.REPORT else Fail.CLOSED)
 
 
 BUILT_IN: Mapping[str, Guardrail] = {
