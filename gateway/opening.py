@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from gateway.domain.call import Call, Candidate, Completion, Operation, StreamEvent
+from gateway.domain.call import Call, Candidate, Completion, Operation, StreamEvent, Usage
 from gateway.errors import UpstreamError
 from gateway.ports import StreamDecoder, UpstreamResponse
+from gateway.routing.verify import read_answer
 
 # Events that a stream may send before its first content: beyond that it is no answer.
 MAX_HELD_EVENTS = 4096
@@ -22,6 +23,32 @@ class Opened(msgspec.Struct, frozen=True):
     decoder: StreamDecoder | None = None
     chunks: AsyncIterator[bytes] | None = None
     held: list[StreamEvent] = []
+
+
+_CALLS_TOOLS = frozenset({"tool_calls", "tool_use", "function_call"})
+
+
+def usage_of(opened: Opened) -> Usage | None:
+    """Return what an answer that was read to its end used, where the backend said so."""
+    if opened.completion is not None:
+        return opened.completion.usage
+    return next((event.usage for event in reversed(opened.held) if event.usage is not None), None)
+
+
+def text_of(opened: Opened) -> str:
+    """Return the text of an answer that was read to its end, as far as it has to be counted."""
+    return opened.completion.text if opened.completion is not None else "".join(event.text for event in opened.held)
+
+
+def read_whole(operation: Operation, opened: Opened) -> tuple[str, bool] | None:
+    """Return the text of an answer that was read to its end and whether it calls tools; None where only its usage can be read."""
+    if opened.completion is None:
+        return text_of(opened), any(event.finish_reason in _CALLS_TOOLS for event in opened.held)
+    try:
+        text, calls_tools = read_answer(operation, opened.completion.body)
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return None
+    return (text, calls_tools) if type(text) is str else None
 
 
 def is_stream(call: Call, response: UpstreamResponse) -> bool:

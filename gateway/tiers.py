@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from gateway.domain.call import Call, Operation, Surface, Usage
+from gateway.domain.call import Call, Operation, Surface
 from gateway.domain.policy import Tier, Verifier
 from gateway.domain.request import Request
 from gateway.errors import GatewayError
-from gateway.opening import Opened
+from gateway.opening import Opened, read_whole, text_of, usage_of
 from gateway.routing import verify
 from gateway.routing.decide import repeatable
 from gateway.settlement import Flight
@@ -22,7 +22,6 @@ from gateway.settlement import Flight
 log = logging.getLogger(__name__)
 
 JUDGE_OUTPUT_TOKENS = 16
-_CALLS_TOOLS = frozenset({"tool_calls", "tool_use", "function_call"})
 
 # Gets the whole answer of the model of that name.
 type Ask = Callable[[Flight, Request, str], Awaitable[Opened]]
@@ -52,7 +51,7 @@ async def ask_tiers(ask: Ask, flight: Flight, request: Request, tiers: Sequence[
             passed = await _passes(ask, flight, request, tier.verify, opened)
         finally:
             if not passed:  # or nobody waits for the verdict any more
-                flight.set_aside(_usage_of(opened), _text_of(opened))
+                flight.set_aside(usage_of(opened), text_of(opened))
                 opened.response.close()
         if passed:
             flight.draft.tier = tier.model
@@ -62,7 +61,7 @@ async def ask_tiers(ask: Ask, flight: Flight, request: Request, tiers: Sequence[
 
 
 async def _passes(ask: Ask, flight: Flight, request: Request, verifier: Verifier, opened: Opened) -> bool:
-    read = _read(request.call.operation, opened)
+    read = read_whole(request.call.operation, opened)
     if read is None:
         return False
     text, calls_tools = read
@@ -76,17 +75,6 @@ async def _passes(ask: Ask, flight: Flight, request: Request, verifier: Verifier
         return await asyncio.to_thread(verify.passes, verifier, text)
     except RecursionError:
         return False
-
-
-def _read(operation: Operation, opened: Opened) -> tuple[str, bool] | None:
-    """Return an answer's text and whether it calls tools; None where only its usage can be read."""
-    if opened.completion is None:
-        return _text_of(opened), any(event.finish_reason in _CALLS_TOOLS for event in opened.held)
-    try:
-        text, calls_tools = verify.read_answer(operation, opened.completion.body)
-    except (AttributeError, IndexError, KeyError, TypeError):
-        return None
-    return (text, calls_tools) if type(text) is str else None
 
 
 async def _judged(ask: Ask, flight: Flight, request: Request, verifier: Verifier, text: str) -> bool:
@@ -120,13 +108,3 @@ async def _judged(ask: Ask, flight: Flight, request: Request, verifier: Verifier
         return verdict.strip().lower().startswith(verifier.passes.lower())
     finally:
         flight.resume(answered)
-
-
-def _usage_of(opened: Opened) -> Usage | None:
-    if opened.completion is not None:
-        return opened.completion.usage
-    return next((event.usage for event in reversed(opened.held) if event.usage is not None), None)
-
-
-def _text_of(opened: Opened) -> str:
-    return opened.completion.text if opened.completion is not None else "".join(event.text for event in opened.held)

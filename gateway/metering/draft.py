@@ -69,5 +69,5 @@ class Draft:
             self.status, self.error_code = error.status, error.code
 
     def overhead_s(self, now_s: float) -> float:
-        """Return the time since arrival that was not spent waiting for a backend."""
-        return now_s - self.inbound.received_s - self.upstream_wait_s - self.queue_s
+        """Return the time since arrival that was not spent waiting for a backend or in guardrails."""
+        return now_s - self.inbound.received_s - self.upstream_wait_s - self.queue_s - self.guard_s
