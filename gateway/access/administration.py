@@ -7,12 +7,15 @@ is another's is answered as if it were not there.
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from gateway.access.administration_documents import Documents, is_id
-from gateway.access.administration_shapes import offer_shape, product_shape, tenant_shape
+from gateway.access.administration_shapes import offer_shape, product_shape, rules_shape, tenant_shape
 from gateway.access.directory import Directory
 from gateway.access.directory_changes import Registry, product_not_found, tenant_not_found
 from gateway.access.memory import Memory
 from gateway.domain.access import DEFAULT_TENANT
+from gateway.domain.guardrail_faults import Check, nothing_more
 from gateway.domain.management import Asked, Told, etag_of, page_of, read_paging
 
 NO_CONTENT = 204
@@ -24,13 +27,14 @@ class Administration:
     Args:
         directory: Who may ask.
         memory: What this worker remembers of it.
+        check: Says what is wrong with a tenant's rule that only its detector can tell.
     """
 
-    def __init__(self, directory: Directory, memory: Memory) -> None:
+    def __init__(self, directory: Directory, memory: Memory, check: Check = nothing_more) -> None:
         self._directory = directory
         self._memory = memory
         self._registry = Registry(directory)
-        self._documents = Documents(directory.catalog)
+        self._documents = Documents(directory.catalog, check)
 
     async def concerned(self, asked: Asked, route: str, names: Mapping[str, str]) -> str:
         """Return the tenant that a change concerns, for the audit trail; empty for none in particular.
@@ -72,6 +76,21 @@ class Administration:
         changed = await self._registry.change_tenant(tenant_id, asked.if_match, lambda now: documents.changed_tenant(now, document))
         self._memory.forget_tenant(tenant_id)
         return Told(tenant_shape(changed.after), etag_of(changed.etag), before=tenant_shape(changed.before))
+
+    async def rules(self, asked: Asked, tenant_id: str) -> Told:
+        """Return a tenant's own guardrails."""
+        told = await self.tenant(asked, tenant_id)
+        return msgspec.structs.replace(told, value=rules_shape(tenant_id, told.value["rules"]))
+
+    async def set_rules(self, asked: Asked, tenant_id: str) -> Told:
+        """Put other guardrails in the place of a tenant's own; its own administrator may."""
+        if not is_id(tenant_id) or not _reaches(asked, tenant_id):
+            raise tenant_not_found(tenant_id)
+        documents, document = self._documents, asked.document
+        changed = await self._registry.change_tenant(tenant_id, asked.if_match, lambda now: documents.changed_rules(now, document))
+        self._memory.forget_tenant(tenant_id)
+        before, after = (rules_shape(tenant_id, each.rules) for each in (changed.before, changed.after))
+        return Told(after, etag_of(changed.etag), before=before)
 
     async def delete_tenant(self, asked: Asked, tenant_id: str) -> Told:
         """Delete a tenant without living subscriptions."""

@@ -19,6 +19,7 @@ from gateway.domain.access import (
     CallCost,
     Network,
     Product,
+    ProductTerms,
     Role,
     Subscription,
     SubscriptionState,
@@ -29,7 +30,10 @@ from gateway.domain.access import (
 )
 from gateway.domain.call import Operation
 from gateway.domain.catalog import Catalog
+from gateway.domain.catalog_guardrails import rules_fault, unknown_guardrail
 from gateway.domain.documents import convert
+from gateway.domain.guardrail_faults import Check, nothing_more
+from gateway.domain.guardrails import TenantRule
 from gateway.domain.limits import NO_LIMITS, Limits, limits_fault
 from gateway.errors import RequestError
 
@@ -51,26 +55,19 @@ class _TenantFields(_Fields, frozen=True, kw_only=True):
     state: TenantState = TenantState.ACTIVE
     limits: Limits = NO_LIMITS
     network: Network = ANYWHERE
+    rules: tuple[TenantRule, ...] = ()
 
 
 class _NewTenant(_TenantFields, frozen=True, kw_only=True):
     id: str
 
 
-class _ProductFields(_Fields, frozen=True, kw_only=True):
-    models: tuple[str, ...]
-    limits: Limits = NO_LIMITS
-    shared_limits: Limits = NO_LIMITS
-    user_limits: Limits = NO_LIMITS
-    operations: tuple[str, ...] = ()
-    requires_approval: bool = False
-    network: Network = ANYWHERE
-    call_cost: CallCost | None = None
+class _ProductFields(ProductTerms, frozen=True, forbid_unknown_fields=True):
+    pass
 
 
-class _NewProduct(_ProductFields, frozen=True, kw_only=True):
-    id: str
-    guardrails: tuple[str, ...] = ()
+class _NewProduct(Product, frozen=True, forbid_unknown_fields=True):
+    pass
 
 
 class _SubscriptionFields(_Fields, frozen=True, kw_only=True):
@@ -83,6 +80,10 @@ class _SubscriptionFields(_Fields, frozen=True, kw_only=True):
     identities: tuple[str, ...] = ()
 
 
+class _Rules(_Fields, frozen=True, kw_only=True):
+    rules: tuple[TenantRule, ...]
+
+
 class _NewSubscription(_SubscriptionFields, frozen=True, kw_only=True):
     product: str
     tenant: str = DEFAULT_TENANT
@@ -92,11 +93,13 @@ class Documents:
     """Reads documents.
 
     Args:
-        catalog: Whose models and data zones they may name.
+        catalog: Whose models, data zones and guardrails they may name.
+        check: Says what is wrong with a tenant's rule that only its detector can tell.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, check: Check = nothing_more) -> None:
         self._catalog = catalog
+        self._check_guardrail = check
         self._zones = sorted({deployment.backend.data_zone for deployment in catalog.deployments.values()} - {""})
         limits = dict.fromkeys(("limits", "shared_limits", "user_limits"), _check_limits)
         self._checks: Mapping[str, Callable[[Any, str], None]] = {
@@ -108,11 +111,13 @@ class Documents:
             "roles": _check_roles,
             "identities": _check_identities,
             "call_cost": self._check_call_cost,
+            "guardrails": self._check_guardrails,
+            "rules": self._check_rules,
             **limits,
         }
 
     def new_tenant(self, document: Mapping[str, Any]) -> Tenant:
-        """Read `{"id", "name"?, "data_zone"?, "state"?, "limits"?, "network"?}`."""
+        """Read `{"id", "name"?, "data_zone"?, "state"?, "limits"?, "network"?, "rules"?}`."""
         fields = msgspec.structs.asdict(convert(document, _NewTenant))
         check_id(fields["id"])
         self._check(fields, document)
@@ -123,13 +128,16 @@ class Documents:
         fields = self._change(tenant, document, _TenantFields)
         return msgspec.structs.replace(tenant, **fields | {"name": fields["name"] or tenant.id})
 
+    def changed_rules(self, tenant: Tenant, document: Mapping[str, Any]) -> Tenant:
+        """Return the tenant with other rules: `{"rules": [guardrails]}` takes the place of all it had."""
+        rules = convert(document, _Rules).rules
+        self._check_rules(rules, "rules")
+        return msgspec.structs.replace(tenant, rules=rules)
+
     def new_product(self, document: Mapping[str, Any]) -> Product:
-        """Read `{"id", "models": [globs], …}`: all that a product of the catalogue takes; guardrails are still to come."""
+        """Read `{"id", "models": [globs], …}`: all that a product of the catalogue takes."""
         fields = msgspec.structs.asdict(convert(document, _NewProduct))
         check_id(fields["id"])
-        if fields.pop("guardrails"):  # to take it and not hold it would be worse than to refuse it
-            message = "'guardrails' is not in this version of the gateway; leave it out"
-            raise RequestError(message, param="guardrails", code="not_supported")
         self._check(fields, document)
         return Product(**fields)
 
@@ -150,7 +158,7 @@ class Documents:
         fields = self._change(subscription, document, _SubscriptionFields)
         return msgspec.structs.replace(subscription, **_with_small_identities(fields))
 
-    def _change(self, thing: msgspec.Struct, document: Mapping[str, Any], shape: type[_Fields]) -> dict[str, Any]:
+    def _change(self, thing: msgspec.Struct, document: Mapping[str, Any], shape: type[msgspec.Struct]) -> dict[str, Any]:
         now = {name: value for name, value in msgspec.to_builtins(thing).items() if name in shape.__struct_fields__}
         named = shape.__struct_fields__  # what is none of them is refused, null or not
         merged = {name: value for name, value in {**now, **document}.items() if value is not None or name not in named}
@@ -172,6 +180,14 @@ class Documents:
         known = ", ".join(self._zones)
         advice = f"of the catalogue's data zones choose one of {known}" if known else "leave it out: no backend has a data zone"
         raise RequestError(f"no deployment lies in this 'data_zone'; {advice}", param=param, code="invalid_value")
+
+    def _check_guardrails(self, names: tuple[str, ...], param: str) -> None:
+        if fault := unknown_guardrail(names, self._catalog.guardrails, param):
+            raise _fault(*fault)
+
+    def _check_rules(self, rules: tuple[TenantRule, ...], _param: str) -> None:
+        if fault := rules_fault(rules, self._catalog.guardrails, self._check_guardrail):
+            raise _fault(*fault)
 
     def _check_call_cost(self, cost: CallCost | None, param: str) -> None:
         if cost is None:

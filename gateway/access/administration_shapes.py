@@ -1,13 +1,20 @@
 """Tenants, products and subscriptions as administrators are shown them: JSON-ready values without secrets. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.domain.access import Product, Subscription, Tenant
+from gateway.domain.guardrails import TenantRule
 
 
 def tenant_shape(tenant: Tenant) -> dict[str, Any]:
     """Return a tenant as it is shown."""
     return {name: getattr(tenant, name) for name in tenant.__struct_fields__}
+
+
+def rules_shape(tenant: str, rules: Sequence[TenantRule]) -> dict[str, Any]:
+    """Return a tenant's own guardrails as they are shown."""
+    return {"tenant": tenant, "rules": rules}
 
 
 def product_shape(product: Product) -> dict[str, Any]:

@@ -210,6 +210,7 @@ def _record(hashed: str, key_id: str, tenant: Tenant, subscription: Subscription
         models=subscription.models,
         operations=subscription.operations,
         networks=tuple(each for each in (tenant.network, subscription.network) if each != ANYWHERE),
+        rules=tenant.rules,
     )
     return KeyRecord(hashed, active, principal, subscription.state, tenant.state is TenantState.ACTIVE)
 

@@ -16,6 +16,7 @@ import yaml
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_file import CatalogError, build_catalog
+from gateway.domain.guardrail_faults import Check, nothing_more
 from gateway.domain.price_book import NO_PRICES, PriceBook
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -28,7 +29,12 @@ class CatalogUnusable(Exception):
 
 
 async def load_catalog(
-    location: str, environment: Mapping[str, str], tls: ssl.SSLContext | None = None, *, book: PriceBook = NO_PRICES
+    location: str,
+    environment: Mapping[str, str],
+    tls: ssl.SSLContext | None = None,
+    *,
+    book: PriceBook = NO_PRICES,
+    check: Check = nothing_more,
 ) -> Catalog:
     """Read, parse and validate the catalogue.
 
@@ -37,6 +43,7 @@ async def load_catalog(
         environment: Fills `${env:NAME}`.
         tls: Whom to trust when fetching, if not those whom the system trusts.
         book: Prices of deployments that the file gives none.
+        check: Says what is wrong with a guardrail that only its detector can tell.
 
     Raises:
         CatalogUnusable: With the file and, where one can be named, the line.
@@ -49,10 +56,12 @@ async def load_catalog(
             text = await asyncio.to_thread(pathlib.Path(location).read_text, "utf-8")
         except (OSError, UnicodeDecodeError) as exc:
             raise CatalogUnusable(f"{shown}: the catalogue cannot be read: {exc}") from exc
-    return parse_catalog(text, shown, environment, book)
+    return parse_catalog(text, shown, environment, book, check)
 
 
-def parse_catalog(text: str, name: str, environment: Mapping[str, str], book: PriceBook = NO_PRICES) -> Catalog:
+def parse_catalog(
+    text: str, name: str, environment: Mapping[str, str], book: PriceBook = NO_PRICES, check: Check = nothing_more
+) -> Catalog:
     """Parse and validate a catalogue's text; `name` is its file's, for messages."""
     try:
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
@@ -65,7 +74,7 @@ def parse_catalog(text: str, name: str, environment: Mapping[str, str], book: Pr
     except (ValueError, AttributeError, RecursionError) as exc:  # PyYAML's, for a date or number that is none; endless nesting
         raise _unreadable(name, exc) from exc
     try:
-        return build_catalog(document, environment, book)
+        return build_catalog(document, environment, book, check)
     except CatalogError as exc:
         raise CatalogUnusable(f"{name}:{_line(node, exc)}: {exc.path}: {exc.message}") from exc
     except RecursionError as exc:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway.domain.guardrails import TenantRule
 from gateway.domain.limits import NO_LIMITS, Limits
 
 
@@ -52,8 +53,8 @@ class CallCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     draft_model: str = ""
 
 
-class Product(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A bundle that subscriptions give access to.
+class ProductTerms(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """All of a product but its name.
 
     Attributes:
         models: Globs over model ids.
@@ -64,9 +65,9 @@ class Product(msgspec.Struct, frozen=True, omit_defaults=True):
         requires_approval: A subscription to it is submitted, and serves once an administrator has approved it.
         network: Whose addresses may use it.
         call_cost: What happens to dear calls; None lets them pass.
+        guardrails: Names of guardrails, in the order in which they are asked where nothing else decides it.
     """
 
-    id: str
     models: tuple[str, ...]
     limits: Limits = NO_LIMITS
     shared_limits: Limits = NO_LIMITS
@@ -75,6 +76,13 @@ class Product(msgspec.Struct, frozen=True, omit_defaults=True):
     requires_approval: bool = False
     network: Network = ANYWHERE
     call_cost: CallCost | None = None
+    guardrails: tuple[str, ...] = ()
+
+
+class Product(ProductTerms, frozen=True, kw_only=True):
+    """A bundle that subscriptions give access to."""
+
+    id: str
 
 
 class TenantState(enum.StrEnum):
@@ -91,6 +99,7 @@ class Tenant(msgspec.Struct, frozen=True, omit_defaults=True):
         data_zone: Where its data must stay, such as `eu`; empty for anywhere.
         limits: Of all its subscriptions together.
         network: Whose addresses may call for it.
+        rules: Guardrails of its own, which its calls pass after those of the product.
     """
 
     id: str
@@ -99,6 +108,7 @@ class Tenant(msgspec.Struct, frozen=True, omit_defaults=True):
     state: TenantState = TenantState.ACTIVE
     limits: Limits = NO_LIMITS
     network: Network = ANYWHERE
+    rules: tuple[TenantRule, ...] = ()
 
 
 class SubscriptionState(enum.StrEnum):
@@ -184,6 +194,7 @@ class Principal(msgspec.Struct, frozen=True):
         models: Globs that narrow the product's; empty leaves them.
         operations: The same for operations.
         networks: Whose addresses may call; all of them must agree.
+        rules: The tenant's own guardrails.
     """
 
     tenant: str
@@ -198,6 +209,7 @@ class Principal(msgspec.Struct, frozen=True):
     models: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
+    rules: tuple[TenantRule, ...] = ()
 
 
 _KEY = re.compile(r"gwk_([a-z0-9]{16})_[A-Za-z0-9_-]+")

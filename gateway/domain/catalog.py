@@ -11,9 +11,12 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.domain.access import Product
-from gateway.domain.deployment import Deployment, PoolMember, Price, scaled
+from gateway.domain.deployment import Backend, Deployment, PoolMember, Price, scaled
+from gateway.domain.guardrails import BUILT_IN, Guardrail
 from gateway.domain.limits import NO_LIMITS, Limits
 from gateway.domain.policy import Enrichment, Fallbacks, Lifecycle, Rule, TenantPrice, Tier, Transform
+
+_NO_BACKENDS: Mapping[str, Backend] = {}
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -60,6 +63,8 @@ class Catalog:
         rules: In the order in which they are tried.
         tenant_prices: Negotiated ones, the first that fits and holds counts.
         limits: Of the whole gateway: all tenants together.
+        guardrails: By name, the built-in ones included.
+        guard_backends: Those whose services guardrails ask, by id.
     """
 
     def __init__(
@@ -69,8 +74,12 @@ class Catalog:
         rules: tuple[Rule, ...] = (),
         tenant_prices: tuple[TenantPrice, ...] = (),
         limits: Limits = NO_LIMITS,
+        guardrails: Mapping[str, Guardrail] = BUILT_IN,
+        guard_backends: Mapping[str, Backend] = _NO_BACKENDS,
     ) -> None:
         self.limits = limits
+        self.guardrails = guardrails
+        self.guard_backends = guard_backends
         self.models = models
         self.products: Mapping[str, Product] = {product.id: product for product in products}
         self.rules = rules

@@ -9,7 +9,7 @@ stand in the file.
 import datetime
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,9 +17,11 @@ import msgspec
 from gateway.domain.access import UNLIMITED_PRODUCT, Product, network_fault
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_backends import build_backend, build_deployment
+from gateway.domain.catalog_guardrails import build_guardrails, language_backends, unknown_guardrail
 from gateway.domain.catalog_models import NAME_RULE, build_model, hidden_models, index_names
 from gateway.domain.catalog_rules import build_rule, build_tenant_price
 from gateway.domain.catalog_schema import CatalogError, File, ProductEntry
+from gateway.domain.guardrail_faults import Check, nothing_more
 from gateway.domain.limits import Limits, limits_fault
 from gateway.domain.price_book import NO_PRICES, PriceBook
 from gateway.domain.secret_references import SCHEME
@@ -32,27 +34,28 @@ _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
 
 
-def build_catalog(document: Any, environment: Mapping[str, str], book: PriceBook = NO_PRICES) -> Catalog:
+def build_catalog(document: Any, environment: Mapping[str, str], book: PriceBook = NO_PRICES, check: Check = nothing_more) -> Catalog:
     """Validate a parsed document and resolve it.
 
     Args:
         document: What the YAML or JSON says.
         environment: Fills `${env:NAME}` in every string.
         book: Prices of deployments that the file gives none.
+        check: Says what is wrong with a guardrail that only its detector can tell.
 
     Raises:
         CatalogError: The first fault.
     """
     used: dict[str, str] = {}
     try:
-        return _build(document, environment, used, book)
+        return _build(document, environment, used, book, check)
     except CatalogError as exc:
         # Any of them may be a secret in the wrong place, and the message is for a log.
         hidden = functools.reduce(lambda text, pair: text.replace(pair[1], f"${{env:{pair[0]}}}"), used.items(), exc.message)
         raise CatalogError(exc.path, hidden) from None
 
 
-def _build(document: Any, environment: Mapping[str, str], used: dict[str, str], book: PriceBook) -> Catalog:
+def _build(document: Any, environment: Mapping[str, str], used: dict[str, str], book: PriceBook, check: Check) -> Catalog:
     _refuse_inline_secrets(document)
     resolved = _interpolate(document, environment, "$", used)
     try:
@@ -69,11 +72,13 @@ def _build(document: Any, environment: Mapping[str, str], used: dict[str, str], 
     places = {entry.id: index for index, entry in enumerate(file.deployments)}
     open_backends = [backends[entry.id] for entry in file.backends if not entry.internal]
     models += hidden_models(open_backends, deployments, places, names)
-    products = _index("products", file.products, lambda entry, path: _product(entry, path, names))
+    guardrails, guard_backends = build_guardrails(file.guardrails, check), language_backends(file.guardrails, backends)
+    products = _index("products", file.products, lambda entry, path: _product(entry, path, names, guardrails))
     _check_limits(file.limits, "$.limits")
     rules = _index("routing_rules", file.routing_rules, lambda entry, path: build_rule(entry, path, names, deployments))
     prices = [build_tenant_price(entry, f"$.tenant_prices[{index}]", deployments) for index, entry in enumerate(file.tenant_prices)]
-    return Catalog(tuple(models), tuple(products.values()), tuple(rules.values()), tuple(prices), file.limits)
+    pools, bundles = tuple(models), tuple(products.values())
+    return Catalog(pools, bundles, tuple(rules.values()), tuple(prices), file.limits, guardrails, guard_backends)
 
 
 def _refuse_inline_secrets(document: Any) -> None:
@@ -120,13 +125,15 @@ def _index[E, T](section: str, entries: Sequence[E], build: Callable[[E, str], T
     return found
 
 
-def _product(entry: ProductEntry, path: str, names: Mapping[str, str]) -> Product:
+def _product(entry: ProductEntry, path: str, names: Mapping[str, str], guardrails: Iterable[str]) -> Product:
     if entry.id == UNLIMITED_PRODUCT.id:
         raise CatalogError(f"{path}.id", f"the product {entry.id!r} is built in and cannot be defined")
     for name in ("limits", "shared_limits", "user_limits"):
         _check_limits(getattr(entry, name), f"{path}.{name}")
     if fault := network_fault(entry.network):
         raise CatalogError(f"{path}.network.{fault[0]}", fault[1])
+    if fault := unknown_guardrail(entry.guardrails, guardrails, f"{path}.guardrails"):
+        raise CatalogError(*fault)
     cost = entry.call_cost
     if cost is not None and cost.over_usd <= 0:
         raise CatalogError(f"{path}.call_cost.over_usd", "must be over 0")

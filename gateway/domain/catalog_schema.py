@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.access import ANYWHERE, CallCost, Network
+from gateway.domain.access import Product
 from gateway.domain.catalog_price_schema import Prices, TenantPriceEntry
 from gateway.domain.deployment import AuthType, Protocol
+from gateway.domain.guardrails import Guardrail
 from gateway.domain.limits import NO_LIMITS, Limits
 from gateway.domain.policy import LifecycleState
 
@@ -249,18 +250,8 @@ class RuleEntry(_Strict, frozen=True):
     confine: bool = False
 
 
-class ProductEntry(_Strict, frozen=True):
+class ProductEntry(Product, frozen=True, forbid_unknown_fields=True):
     """An item of `products:`."""
-
-    id: str
-    models: tuple[str, ...]
-    limits: Limits = NO_LIMITS
-    shared_limits: Limits = NO_LIMITS
-    user_limits: Limits = NO_LIMITS
-    operations: tuple[str, ...] = ()
-    requires_approval: bool = False
-    network: Network = ANYWHERE
-    call_cost: CallCost | None = None
 
 
 class File(_Strict, frozen=True):
@@ -271,6 +262,7 @@ class File(_Strict, frozen=True):
     deployments: tuple[DeploymentEntry, ...]
     models: tuple[ModelEntry, ...]
     products: tuple[ProductEntry, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
     routing_rules: tuple[RuleEntry, ...] = ()
     tenant_prices: tuple[TenantPriceEntry, ...] = ()
     limits: Limits = NO_LIMITS

@@ -14,7 +14,7 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.+)`")
 _MISSING = re.compile(r"Object missing required field `(.+)`")
 _TYPE = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
-_ENUM = re.compile(r"Invalid enum value (.+)", re.DOTALL)
+_ENUM = re.compile(r"Invalid (?:enum )?value (.+)", re.DOTALL)  # without "enum": of what tells the types of a union apart
 _KINDS = {
     "array": "a list",
     "bool": "true or false",
@@ -77,6 +77,8 @@ def _at(shape: Any, path: str) -> list[inspect.Type]:
 
 def _inner(outer: inspect.Type, name: str, place: str) -> list[inspect.Type]:
     if name and isinstance(outer, inspect.StructType):
+        if name == outer.tag_field:
+            return [inspect.LiteralType((outer.tag,))]
         return [inner for field in outer.fields if field.encode_name == name for inner in _alternatives(field.type)]
     if place.isdigit() and isinstance(outer, inspect.CollectionType):
         return _alternatives(outer.item_type)

@@ -51,7 +51,8 @@ def apply(catalog: Catalog, overrides: Overrides) -> Catalog:
     }
     models = tuple(_model(model, changed, overrides.models.get(model.id)) for model in catalog.models)
     rules = tuple(_rule(rule, changed) for rule in catalog.rules)
-    return Catalog(models, tuple(catalog.products.values()), rules, catalog.tenant_prices, catalog.limits)
+    products = tuple(catalog.products.values())
+    return Catalog(models, products, rules, catalog.tenant_prices, catalog.limits, catalog.guardrails, catalog.guard_backends)
 
 
 def _deployment(deployment: Deployment, override: DeploymentOverride) -> Deployment:

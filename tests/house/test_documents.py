@@ -17,7 +17,8 @@ from tests.host.conftest import started
 from tests.house.sources import ROOT, Block, blocks, codes, files, modules, name_of, read, section, table
 
 REFERENCES = tuple(
-    f"docs/{name}.md" for name in ("alerts", "catalogue", "costs", "edge", "first-hour", "identity", "limits", "providers", "routing")
+    f"docs/{name}.md"
+    for name in ("alerts", "catalogue", "costs", "edge", "first-hour", "guardrails", "identity", "limits", "providers", "routing")
 )
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", *REFERENCES)
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")

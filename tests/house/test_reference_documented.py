@@ -3,12 +3,13 @@
 import importlib
 import re
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
 from gateway.alerts.events import Kind
-from gateway.domain import catalog_price_schema, catalog_schema
+from gateway.domain import catalog_price_schema, catalog_schema, guardrails
 from gateway.routing.strategies import STRATEGIES
 from tests.house.sources import ROOT, codes, read, section, table
 
@@ -61,6 +62,43 @@ def test_every_entry_of_the_schema_is_listed() -> None:
 @pytest.mark.parametrize("name", LISTED)
 def test_the_catalogues_page_lists_exactly_the_keys_of_the_schema(name: str) -> None:
     assert keys_under(name) == {field.encode_name for field in msgspec.structs.fields(LISTED[name])}
+
+
+def guardrail_keys(name: str) -> set[str]:
+    """Return the first column of the table that follows a sentence."""
+    rows = CATALOGUE[CATALOGUE.index(name) :].split("| --- | --- | --- |\n")[1].split("\n\n")[0]
+    return {codes(row.split("|")[1])[0] for row in rows.splitlines()}
+
+
+def test_the_catalogues_page_lists_the_keys_of_all_guardrails() -> None:
+    common = {field.name for field in msgspec.structs.fields(guardrails.Named)}
+    assert guardrail_keys("What all of them take:") == common | {"type"}
+    remote = {field.name for field in msgspec.structs.fields(guardrails.Remote)} - common
+    assert guardrail_keys("What those that ask a service take besides") == remote
+
+
+def said(default: object) -> str:
+    """Return how a default is written; empty for one that is described in words."""
+    if isinstance(default, bool):
+        return "true" if default else ""
+    return f"{default:g}" if isinstance(default, int | float) else default if isinstance(default, str) else ""
+
+
+def test_the_catalogues_page_lists_every_type_of_guardrail_with_its_direction_keys_and_defaults() -> None:
+    rows = CATALOGUE[CATALOGUE.index("What each type takes") :].split("| --- | --- | --- |\n")[1].split("\n\n")[0].splitlines()
+    listed = {codes(kind)[0]: (direction.strip(), keys) for kind, direction, keys in (row.split("|")[1:4] for row in rows)}
+    kinds = {kind.__struct_config__.tag: kind for kind in get_args(guardrails.Guardrail.__value__)}
+    assert listed.keys() == kinds.keys()
+    for name, kind in kinds.items():
+        shared = guardrails.Remote if issubclass(kind, guardrails.Remote) else guardrails.Named
+        own = [field for field in msgspec.structs.fields(kind) if field.name not in shared.__struct_fields__]
+        direction, keys = listed[name]
+        assert [field.name for field in own if f"`{field.name}`" not in keys] == [], name
+        plain = {field.name: said(field.default) for field in own}
+        assert [key for key, value in plain.items() if value and f"(`{value}`)" not in keys] == [], name
+        made = kind(id="x", **dict.fromkeys((field.name for field in own if field.required), ()))
+        looks = {guardrails.BOTH: "both", guardrails.INPUT: "input", (guardrails.Direction.OUTPUT,): "output"}
+        assert looks[guardrails.directions_of(made)] == direction, name
 
 
 def test_the_routing_page_lists_every_strategy() -> None:

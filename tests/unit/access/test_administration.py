@@ -126,7 +126,9 @@ BAD_PRODUCTS: list[tuple[dict[str, Any], str]] = [
     ({"id": "p", "models": ["*"], "call_cost": {"over_usd": 1, "then": "draft", "draft_model": "nobody"}}, "call_cost.draft_model"),
     ({"id": "p", "models": ["*"], "call_cost": {"over_usd": 1, "then": "draft", "draft_model": "any"}}, "call_cost.draft_model"),
     ({"id": "p", "models": ["*"], "call_cost": {"over_usd": 1, "draft_model": "mini"}}, "call_cost.draft_model"),
-    ({"id": "p", "models": ["*"], "guardrails": ["mask-pii"]}, "guardrails"),
+    ({"id": "p", "models": ["*"], "guardrails": ["mask-pii", "nobody"]}, "guardrails[1]"),
+    ({"id": "p", "models": ["*"], "guardrails": ["mask-pii", "mask-pii"]}, "guardrails[1]"),
+    ({"id": "p", "models": ["*"], "guardrails": "mask-pii"}, "guardrails"),
 ]
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from devhost.apim import main, policy
 from gateway.domain.access import Product
 from gateway.domain.limits import Budget, Limits, Metric, Mode, Quota, TokenQuota
+from tests.builders import make_product
 
 FULL = Limits(
     requests_per_minute=60,
@@ -77,19 +78,19 @@ def elements(product: Product) -> list[ElementTree.Element]:
 
 
 def test_a_product_becomes_exactly_this_policy() -> None:
-    product = Product("starter", ("*",), FULL, Limits(requests_per_minute=1), Limits(requests_per_minute=6))
+    product = make_product(limits=FULL, shared_limits=Limits(requests_per_minute=1), user_limits=Limits(requests_per_minute=6))
     assert policy(product) == GOLDEN
 
 
 @pytest.mark.parametrize("mode", [Mode.SOFT, Mode.SHADOW])
 def test_a_limit_that_refuses_nothing_becomes_no_policy_that_refuses(mode: Mode) -> None:
-    product = Product("p", ("*",), Limits(requests_per_minute=60, mode=mode))
+    product = make_product(id="p", limits=Limits(requests_per_minute=60, mode=mode))
     assert elements(product) == []
     assert f"only {mode.value}" in policy(product)
 
 
 def test_a_product_without_limits_says_so() -> None:
-    assert "Nothing is left out." in policy(Product("p", ("*",)))
+    assert "Nothing is left out." in policy(make_product(id="p"))
 
 
 AMOUNTS = st.none() | st.integers(1, 10**12)
@@ -100,8 +101,8 @@ AMOUNTS = st.none() | st.integers(1, 10**12)
     st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,40}", fullmatch=True),
 )
 def test_every_limit_is_in_the_policy_or_named_as_left_out(limits: Limits, name: str) -> None:
-    text = policy(Product(name, ("*",), limits))
-    made = elements(Product(name, ("*",), limits))
+    text = policy(make_product(id=name, limits=limits))
+    made = elements(make_product(id=name, limits=limits))
     keys = [each.attrib["counter-key"] for each in made]
     for ceiling in limits.ceilings("subscription"):
         said = [key for key in keys if f"|{ceiling.name}|" in key]

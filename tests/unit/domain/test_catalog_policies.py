@@ -4,7 +4,7 @@ import datetime
 import pathlib
 import re
 import time
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -14,6 +14,7 @@ from gateway.domain.capabilities import CAPABILITIES
 from gateway.domain.catalog_price_schema import TenantPriceEntry
 from gateway.domain.catalog_schema import BackendEntry, DeploymentEntry, ModelEntry, ProductEntry, RuleEntry
 from gateway.domain.deployment import AuthType, Price
+from gateway.domain.guardrails import BUILT_IN, Guardrail
 from gateway.domain.policy import (
     STRATEGIES,
     Enrichment,
@@ -174,14 +175,9 @@ def test_an_unknown_capability_is_answered_with_those_there_are() -> None:
     assert all(name in message for name in CAPABILITIES)
 
 
-@pytest.mark.parametrize(("section", "value"), [("guardrails", []), ("prompts", [])])
+@pytest.mark.parametrize(("section", "value"), [("prompts", []), ("chains", [])])
 def test_what_is_still_to_come_is_refused_by_name(section: str, value: Any) -> None:
     assert f"`{section}`" in fault(lambda document: document.update({section: value})).message
-
-
-def test_what_a_product_cannot_have_yet_is_refused_by_name() -> None:
-    error = fault(lambda document: document.update(products=[{"id": "p", "models": ["*"], "guardrails": ["x"]}]))
-    assert (error.path, "`guardrails`" in error.message) == ("$.products[0]", True)
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
@@ -223,7 +219,16 @@ models:
 products:
   - id: starter
     models: ["gpt-4o*", text-embedding-3-small]
-    limits: {requests_per_minute: 60, tokens_per_minute: 20000}
+    limits:
+      requests_per_minute: 60
+      tokens_per_minute: 20000
+      tokens: [{period: month, limit: 2000000}]
+      budget_usd: [{period: month, limit: 50, alert_at: [50, 80, 100]}]
+      concurrency: 8
+    guardrails: [mask-pii, shield-prompts, content-safety]
+    requires_approval: true
+guardrails:
+  - {id: codenames, type: terms, terms: [Bluebird], action: redact}
 routing_rules:
   - id: nights
     when: {schedule: {days: [mon, tue], start: "18:00", below: "08:00", timezone: Europe/Berlin}}
@@ -236,6 +241,8 @@ def test_the_contracts_sample_loads() -> None:
     assert [found.id for found in catalog.models] == ["gpt-4o", "gpt-4o-mini", "gpt-4o-128k"]
     assert catalog.models[2].lifecycle.sunset == datetime.date(2027, 1, 31)
     assert catalog.deployments["gpt-4o-ptu"].backend.auth.type is AuthType.MANAGED_IDENTITY
+    assert catalog.products["starter"].guardrails == ("mask-pii", "shield-prompts", "content-safety")
+    assert {*catalog.guardrails} == {*BUILT_IN, "codenames"}
 
 
 @pytest.mark.parametrize(
@@ -243,9 +250,12 @@ def test_the_contracts_sample_loads() -> None:
     [
         ("any: [gpt-4o-mini]", "any: [gpt-5]", 24),
         ("strategy: priority", "strategy: random", 23),
-        ("Europe/Berlin", "Berlin", 37),
-        ('start: "18:00"', "start: 18:00", 37),
+        ("Europe/Berlin", "Berlin", 46),
+        ('start: "18:00"', "start: 18:00", 46),
         ("state: deprecated", "state: active", 30),
+        ("[mask-pii, shield", "[mask_pii, shield", 40),
+        ("action: redact", "action: mask", 43),
+        ("type: terms", "type: words", 43),
         ("    sku: provisioned", "    quality: 2\n    sku: provisioned", 13),
     ],
 )
@@ -280,8 +290,10 @@ def test_the_catalogue_that_is_shown_whole_loads() -> None:
     assert len(catalog.rules) == 3
     document = yaml.safe_load(text)
     shown = {name for section in document.values() if isinstance(section, list) for item in section for name in item}
-    entries = (BackendEntry, DeploymentEntry, ModelEntry, RuleEntry, TenantPriceEntry, ProductEntry)
-    assert {name for entry in entries for name in entry.__struct_encode_fields__} == shown
+    kinds = tuple(type(each) for each in catalog.guardrails.values())
+    assert set(kinds) == set(get_args(Guardrail.__value__))
+    entries = (BackendEntry, DeploymentEntry, ModelEntry, RuleEntry, TenantPriceEntry, ProductEntry, *kinds)
+    assert {name for entry in entries for name in entry.__struct_encode_fields__} | {"type"} == shown
 
 
 def test_the_sample_of_the_repository_loads() -> None:
