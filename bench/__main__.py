@@ -1,6 +1,6 @@
 """`make bench`: what the gateway adds, against the barest forwarder, interleaved in one run.
 
-    python -m bench [plain] [stream] [failover] [imports] [spill] [limits] [--rounds N] [--seconds S] [--worker]
+    python -m bench [plain] [stream] [failover] [imports] [spill] [limits] [guards] [--rounds N] [--seconds S] [--worker]
 
 Absolute figures depend on the machine; the ratios are what to compare. Servers listen on loopback only, loads are bounded.
 """
@@ -13,25 +13,26 @@ import sys
 
 import uvloop
 
-from bench import imports, limits, load, servers, spill
+from bench import guards, imports, limits, load, servers, spill
 
 
-def body(question: str, **more: object) -> bytes:
+def body(question: str, times: int = 3, **more: object) -> bytes:
     """Return a chat request whose question differs from call to call, and whose system text does not."""
     system = {"role": "system", "content": "You are a helpful assistant that answers in one sentence."}
-    user = {"role": "user", "content": f"What is the capital of {question}, and how many people live there? " * 3}
+    user = {"role": "user", "content": f"What is the capital of {question}, and how many people live there? " * times}
     document = {"model": "gpt-4o", "temperature": 0.2, "max_tokens": 200, "messages": [system, user], **more}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
 BODIES = [body(f"country number {number}") for number in range(4001)]  # more than any memo keeps
+LONG_BODIES = [body(f"country number {number}", 40) for number in range(501)]
 POOLED = [each.replace(b'"gpt-4o"', b'"gpt-4o-five"') for each in BODIES]
 STREAM_BODY = body("France", stream=True)
 PATH = "/v1/chat/completions"
 AZURE_PATH = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
 
 
-WHAT = ["plain", "stream", "failover", "imports", "spill", "limits"]
+WHAT = ["plain", "stream", "failover", "imports", "spill", "limits", "guards"]
 
 type Target = tuple[int, str, str, int]  # port, path, key, process id
 
@@ -122,8 +123,9 @@ async def main(options: argparse.Namespace) -> None:
     with (
         servers.process([*servers.pin(1), python, "-m", "bench.upstream", str(upstream)], upstream) as backend,
         servers.process([*servers.pin(0), python, "-m", "bench.forwarder", str(forwarder), str(upstream)], forwarder) as bare,
-        servers.gateway(upstream, worker=options.worker) as (port, key, pid),
+        servers.gateway(upstream, *(guards.PRODUCTS if "guards" in options.what else ()), worker=options.worker) as (port, keys, pid),
     ):
+        key = keys["bench"]
         targets = {
             "direct": (upstream, AZURE_PATH, "none", backend.pid),
             "forwarder": (forwarder, PATH, "none", bare.pid),
@@ -136,6 +138,8 @@ async def main(options: argparse.Namespace) -> None:
             await stream({name: target for name, target in targets.items() if name != "pool of 5"}, options.rounds)
         if "failover" in options.what:
             await failover(targets["gateway"])
+        if "guards" in options.what:
+            await guards.main(port, keys, pid, {"0.6 KB": BODIES, "4 KB": LONG_BODIES}, options.rounds, options.seconds, progress)
 
 
 if __name__ == "__main__":
@@ -144,7 +148,7 @@ if __name__ == "__main__":
         "what",
         nargs="*",
         default=["plain", "stream", "imports", "spill"],
-        help=f"{', '.join(WHAT)}; by default all but failover and limits",
+        help=f"{', '.join(WHAT)}; by default all but failover, limits and guards",
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of load per server and round")
@@ -156,5 +160,5 @@ if __name__ == "__main__":
         spill.main()
     if "limits" in chosen.what:
         limits.main(chosen.seconds)
-    if {"plain", "stream", "failover"} & set(chosen.what):
+    if {"plain", "stream", "failover", "guards"} & set(chosen.what):
         uvloop.run(main(chosen))

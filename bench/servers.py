@@ -30,7 +30,13 @@ models:
   - {id: one-fails, strategy: weighted, pool: [{deployment: fails}, {deployment: two}, {deployment: three}]}
   - {id: one-hangs, strategy: weighted, retry: {attempt_timeout_s: 2}, pool: [{deployment: hangs}, {deployment: two}, {deployment: three}]}
 products:
-  - {id: bench, models: ["*"], limits: {requests_per_minute: 100000000, tokens_per_minute: 100000000000}}
+  - &bench {id: bench, models: ["*"], limits: {requests_per_minute: 100000000, tokens_per_minute: 100000000000}}
+  - {<<: *bench, id: masked, guardrails: [mask-pii, block-secrets]}
+  - {<<: *bench, id: shielded, guardrails: [shield-prompts]}
+  - {<<: *bench, id: guarded, guardrails: [mask-pii, shield-prompts, words, sizes]}
+guardrails:
+  - {id: words, type: terms, terms: [Fabrikam, Northwind Traders, Adventure Works, Project Falcon, Blue Yonder], category: competitor}
+  - {id: sizes, type: size, characters: 400000, messages: 2000, tools: 64}
 """
 
 
@@ -62,8 +68,8 @@ def process(command: list[str], port: int, environment: dict[str, str] | None = 
 
 
 @contextlib.contextmanager
-def gateway(upstream_port: int, *, worker: bool = False) -> Iterator[tuple[int, str, int]]:
-    """Run the gateway; yields its port, a key with limits on, and its process id."""
+def gateway(upstream_port: int, *products: str, worker: bool = False) -> Iterator[tuple[int, dict[str, str], int]]:
+    """Run the gateway; yields its port, a key of each product, all with limits on, and its process id."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         catalog, ready = pathlib.Path(folder, "catalog.yaml"), pathlib.Path(folder, "ready.json")
@@ -75,11 +81,11 @@ def gateway(upstream_port: int, *, worker: bool = False) -> Iterator[tuple[int, 
             while not ready.exists():
                 time.sleep(0.05)
             admin_key = json.loads(ready.read_text())["admin_key"]
-            yield port, subscribe(port, admin_key), running.pid
+            yield port, {product: subscribe(port, admin_key, product) for product in products or ("bench",)}, running.pid
 
 
-def subscribe(port: int, admin_key: str) -> str:
-    body = json.dumps({"tenant": "default", "product": "bench", "name": "bench"}).encode()
+def subscribe(port: int, admin_key: str, product: str) -> str:
+    body = json.dumps({"tenant": "default", "product": product, "name": "bench"}).encode()
     headers = {"authorization": f"Bearer {admin_key}", "content-type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/manage/subscriptions", body, headers)
     with urllib.request.urlopen(request) as response:

@@ -1,0 +1,38 @@
+"""What guardrails cost a call: the same gateway, the same backend, one key with guardrails and one without, interleaved."""
+
+import statistics
+
+from bench import load, servers
+
+PATH = "/v1/chat/completions"
+PRODUCTS = ("bench", "masked", "shielded", "guarded")
+SHOWN = {"bench": "no guardrails", "masked": "PII + secrets", "shielded": "injection", "guarded": "PII + injection + rules"}
+
+
+async def main(port: int, keys: dict[str, str], pid: int, bodies: dict[str, list[bytes]], rounds: int, seconds: float, progress) -> None:
+    print("Guardrails: plain chat, 32 connections, ÷ the same gateway without. Medians of interleaved rounds; ratios are per round.\n")
+    print(f"  {'':28}{'prompt':>8}{'calls/s':>10}{'÷ none':>9}{'CPU µs/call':>13}{'p50 ms':>9}")
+    for size, sent in bodies.items():
+        rates: dict[str, list[float]] = {name: [] for name in PRODUCTS}
+        cpu_us: dict[str, list[float]] = {name: [] for name in PRODUCTS}
+        p50_ms: dict[str, list[float]] = {name: [] for name in PRODUCTS}
+        for number in range(rounds + 1):  # the first one warms up
+            for name in PRODUCTS:
+                progress(f"guardrails, {size}, round {number}/{rounds}: {name}")
+                wires = [load.request(PATH, keys[name], each) for each in sent]
+                before_s = servers.cpu_s(pid)
+                result, took_s = await load.plain(port, wires, 32, seconds)
+                used_s = servers.cpu_s(pid) - before_s
+                single, _ = await load.plain(port, wires, 1, seconds / 3)
+                if result.failures or single.failures:
+                    raise SystemExit(f"{name}: {result.failures + single.failures} calls failed")
+                if number:
+                    rates[name].append(len(result.latencies_s) / took_s)
+                    cpu_us[name].append(used_s / len(result.latencies_s) * 1e6)
+                    p50_ms[name].append(statistics.median(single.latencies_s) * 1e3)
+        progress("")
+        for name in PRODUCTS:
+            ratio = statistics.median(mine / none for mine, none in zip(rates[name], rates["bench"], strict=True))
+            row = f"  {SHOWN[name]:28}{size:>8}{statistics.median(rates[name]):>10.0f}{ratio:>9.2f}"
+            print(row + f"{statistics.median(cpu_us[name]):>13.0f}{statistics.median(p50_ms[name]):>9.3f}")
+        print()
