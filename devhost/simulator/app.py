@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from devhost.simulator import content_safety, inspection
+from devhost.simulator import inspection
 from devhost.simulator.abroad import Service
 from devhost.simulator.anthropic import Anthropic
 from devhost.simulator.azure_ai import AzureAI
@@ -20,6 +20,7 @@ from devhost.simulator.azure_ml import AzureML
 from devhost.simulator.bedrock import Bedrock
 from devhost.simulator.cohere import Cohere
 from devhost.simulator.config import SimulatorConfig
+from devhost.simulator.content_safety import ContentSafety
 from devhost.simulator.engine import Engine
 from devhost.simulator.entra import Entra
 from devhost.simulator.exchange import Exchange, Receive, Scope, Send
@@ -42,6 +43,7 @@ class _App:
     def __init__(self, config: SimulatorConfig) -> None:
         engine = Engine(config)
         self._models = ModelRoutes(engine)
+        self._safety = ContentSafety(engine)
         self._services: dict[str, Service] = {
             "anthropic": Anthropic(engine),
             "azure-ai": AzureAI(engine),
@@ -84,7 +86,7 @@ class _App:
         if path.startswith(("/openai/", "/v1/")):
             await self._models.serve(exchange)
         elif path.startswith("/contentsafety/"):
-            await content_safety.serve(exchange)
+            await self._safety.serve(exchange)
         elif path == "/msi/token" and exchange.method == "GET":
             await self._identity.serve(exchange)
         elif path.startswith("/entra/"):

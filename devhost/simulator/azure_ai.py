@@ -2,7 +2,7 @@
 
 | path | answers |
 | --- | --- |
-| `language/:analyze-text` | sentiment, key phrases, entities, language or personal data, by simple rules over the words |
+| `language/:analyze-text` | sentiment, key phrases, entities, language or personal data, as `azure_ai_language.py` says |
 | `computervision/imageanalysis:analyze` | a caption, tags and read text for the asked features |
 | `documentintelligence/documentModels/{id}:analyze` | 202 with `Operation-Location`; there `running` once, then a page of text |
 | `speech/recognition/…`, `speechtotext/transcriptions:transcribe` | a transcript that says how long the sound was |
@@ -20,9 +20,9 @@ from typing import Any
 
 import orjson
 
-from devhost.simulator import content_safety
+from devhost.simulator import azure_ai_language as language
 from devhost.simulator.abroad import read_object, shaped
-from devhost.simulator.content_safety import check_key
+from devhost.simulator.content_safety import ContentSafety, check_key
 from devhost.simulator.engine import Engine
 from devhost.simulator.exchange import Exchange
 from devhost.simulator.faults import Shape
@@ -32,13 +32,6 @@ from devhost.simulator.refusals import Refusal, front_door, not_found
 _ANALYZE = re.compile(r"/documentintelligence/documentModels/[\w.-]+:analyze\Z")
 _RESULT = re.compile(r"/documentintelligence/documentModels/([\w.-]+)/analyzeResults/([\w-]+)\Z")
 _FEATURES = ("caption", "tags", "read")
-_GOOD, _BAD = (
-    re.compile(r"\b(good|great|love|happy|excellent)\b", re.IGNORECASE),
-    re.compile(r"\b(bad|poor|hate|sad|terrible)\b", re.IGNORECASE),
-)
-_NAME = re.compile(r"(?<!^)\b[A-Z][a-z]{2,}\b")
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
-_WORD = re.compile(r"\w{5,}")
 _TAG = re.compile(r"<[^>]*>")
 _BYTES_PER_S, _WAV_HEADER_BYTES, _TICKS_PER_S = 32_000, 44, 10_000_000
 _SILENT_FRAME = b"\xff\xfb\x90\x64" + bytes(413)  # MPEG-1 layer III, 128 kbit/s, 44.1 kHz: 26 ms
@@ -49,6 +42,7 @@ class AzureAI:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._safety = ContentSafety(engine)
         self._numbers = count(1)
         self._asked: dict[str, int] = {}
 
@@ -57,7 +51,7 @@ class AzureAI:
         started_s = exchange.now_s()
         route = exchange.route
         if route.startswith("/contentsafety/"):
-            await content_safety.serve(exchange)
+            await self._safety.serve(exchange)
             return
         check_key(exchange)
         spoken = route.endswith("/cognitiveservices/v1") and not route.startswith(("/stt/", "/speech/"))
@@ -72,9 +66,10 @@ class AzureAI:
         if _ANALYZE.match(route):
             await self._begin(exchange)
             return
-        kind = b"application/json"
+        kind, shape = b"application/json", Shape()
         if route == "/language/:analyze-text":
-            made = orjson.dumps(shaped(_language, read_object(exchange)))
+            shape = self._engine.meet(language.fault_of(exchange.body))
+            made = orjson.dumps(shaped(language.analyze, read_object(exchange)))
         elif route == "/computervision/imageanalysis:analyze":
             made = orjson.dumps(_vision(exchange))
         elif heard:
@@ -83,7 +78,7 @@ class AzureAI:
             made, kind = _SILENT_FRAME * max(1, 2 * len(_TAG.sub("", exchange.body.decode("utf-8", "replace")))), b"audio/mpeg"
         else:
             raise not_found()
-        await self._engine.send_whole(exchange, next_ids(), made, Shape(), self._engine.first_byte_s(started_s, Shape()), kind)
+        await self._engine.send_whole(exchange, next_ids(), made, shape, self._engine.first_byte_s(started_s, shape), kind)
 
     def told(self, refusal: Refusal) -> Refusal:
         """Say a refusal as Azure's front door does: all of them are already."""
@@ -107,62 +102,6 @@ class AzureAI:
         page = {"pageNumber": 1, "angle": 0, "width": 8.5, "height": 11, "unit": "inch", "words": [], "lines": [{"content": text}]}
         result = {"apiVersion": "2024-11-30", "modelId": model, "stringIndexType": "textElements", "content": text, "pages": [page]}
         return orjson.dumps({"status": "succeeded", **times, "analyzeResult": result})
-
-
-def _language(body: dict[str, Any]) -> dict[str, Any]:
-    kind = body.get("kind")
-    if kind not in _KINDS:
-        raise front_door(400, "InvalidRequest", f"Invalid Request: the kind '{kind}' is not supported.")
-    documents = (body.get("analysisInput") or {}).get("documents") or []
-    if not documents:
-        raise front_door(400, "InvalidRequest", "Invalid Request: analysisInput.documents must not be empty.")
-    results: list[dict[str, Any]] = []
-    errors: list[dict[str, Any]] = []
-    for document in documents:
-        text = str(document.get("text") or "")
-        if not text.strip():
-            inner = {"code": "InvalidDocument", "message": "Document text is empty."}
-            errors.append(
-                {"id": document.get("id"), "error": {"code": "InvalidArgument", "message": "Invalid document", "innererror": inner}}
-            )
-            continue
-        results.append({"id": document.get("id"), "warnings": [], **_KINDS[kind](text)})
-    return {"kind": f"{kind}Results", "results": {"documents": results, "errors": errors, "modelVersion": "2025-01-01"}}
-
-
-def _sentiment(text: str) -> dict[str, Any]:
-    good, bad = len(_GOOD.findall(text)), len(_BAD.findall(text))
-    word = "mixed" if good and bad else "positive" if good else "negative" if bad else "neutral"
-    scores = {"positive": 0.98 if good else 0.01, "neutral": 0.98 if not good and not bad else 0.01, "negative": 0.98 if bad else 0.01}
-    return {"sentiment": word, "confidenceScores": scores, "sentences": []}
-
-
-def _entities(text: str) -> dict[str, Any]:
-    found = [(match[0], match.start()) for match in _NAME.finditer(text)]
-    return {"entities": [_entity(name, at, "Location") for name, at in found]}
-
-
-def _entity(text: str, at: int, category: str) -> dict[str, Any]:
-    return {"text": text, "category": category, "offset": at, "length": len(text), "confidenceScore": 0.9}
-
-
-def _linked(text: str) -> dict[str, Any]:
-    return {"entities": [{"name": name[0], "url": f"https://example.com/{name[0]}", "matches": []} for name in _NAME.finditer(text)]}
-
-
-def _personal(text: str) -> dict[str, Any]:
-    found = [_entity(match[0], match.start(), "Email") for match in _EMAIL.finditer(text)]
-    return {"redactedText": _EMAIL.sub(lambda match: "*" * len(match[0]), text), "entities": found}
-
-
-_KINDS = {
-    "SentimentAnalysis": _sentiment,
-    "KeyPhraseExtraction": lambda text: {"keyPhrases": _WORD.findall(text)[:5]},
-    "EntityRecognition": _entities,
-    "EntityLinking": _linked,
-    "LanguageDetection": lambda _: {"detectedLanguage": {"name": "English", "iso6391Name": "en", "confidenceScore": 0.99}},
-    "PiiEntityRecognition": _personal,
-}
 
 
 def _vision(exchange: Exchange) -> dict[str, Any]:
