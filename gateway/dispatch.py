@@ -230,4 +230,5 @@ class Dispatcher:
             utc=self._clock.utc(),
             text=lambda: last_text(call),
             tokens=lambda: self._counter.count_prompt(call, model=request.model.id).tokens,
+            labels_found=request.labels_found,
         )

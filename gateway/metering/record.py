@@ -18,6 +18,7 @@ from gateway.domain.access import masked_keys
 from gateway.domain.call import Inbound
 from gateway.domain.ledger import ANONYMOUS
 from gateway.domain.tables import Value
+from gateway.domain.verdict_text import labels_of, line_of
 from gateway.metering.draft import Draft
 
 MAX_LABEL_CHARACTERS = 256
@@ -31,7 +32,8 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
 
     `tokens_estimated` speaks for `units` as well. What the caller's limits were charged stands in `charged_…`, in the windows of
     `admitted_at`; it differs from what was used where nobody knows how far a backend had come. A call without limits has none.
-    `worker` is the process that held the limits' leases.
+    `worker` is the process that held the limits' leases. `guardrails` are their verdicts and `classification` the labels that they
+    gave the call, as `domain/verdict_text.py` writes them.
     """
 
     at: datetime.datetime
@@ -84,6 +86,8 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     reason: str
     route: str
     changes: str
+    guardrails: str
+    classification: str
     admission_s: float
     guard_s: float
     queue_s: float
@@ -129,6 +133,7 @@ def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
         draft.admitted_at, charged.requests, charged.input_tokens, charged.output_tokens, charged.cost_micro_usd, draft.worker,
         masked_keys(_client_request_id(inbound))[:most], draft.upstream_request_id[:most],
         draft.rule, draft.tier, draft.fallback, draft.reason, " ".join(draft.route)[: 4 * most], " ".join(draft.changes),
+        line_of(draft.verdicts), labels_of(draft.verdicts),
         *_latencies(draft, now_s),
     )
     # fmt: on

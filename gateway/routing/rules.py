@@ -44,6 +44,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
         utc: The time of day.
         text: Returns the last user message's text; asked once, and only where a rule wants it.
         tokens: Returns the prompt's tokens; likewise.
+        labels_found: What guardrails found the call to be.
     """
 
     tenant: str
@@ -59,6 +60,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     priority: str = "normal"
     text: Callable[[], str] = _no_text
     tokens: Callable[[], int] = _no_tokens
+    labels_found: frozenset[str] = frozenset()
 
     @property
     def task(self) -> str:
@@ -66,9 +68,9 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
         return self.tags.get(TASK_TAG, "")
 
     @property
-    def classification(self) -> str:
-        """How sensitive its data are, by its tag `classification`."""
-        return self.tags.get(CLASSIFICATION_TAG, "")
+    def classifications(self) -> frozenset[str]:
+        """How sensitive its data are: by its tag `classification`, and by what was found, which no tag takes away."""
+        return self.labels_found | {self.tags.get(CLASSIFICATION_TAG, "")}
 
 
 def match(rules: Sequence[Rule], facts: Facts) -> Rule | None:
@@ -94,7 +96,7 @@ def _fits(when: When, facts: Facts) -> bool:
         and _one_fits(when.operation, facts.operation)
         and _one_fits(when.priority, facts.priority)
         and _one_fits(when.task, facts.task)
-        and _one_fits(when.classification, facts.classification)
+        and (not when.classification or any(_one_fits(when.classification, each) for each in facts.classifications))
         and (not when.capability or any(_one_fits(when.capability, need) for need in facts.needs))
         and all(name in facts.tags and _one_fits((pattern,), facts.tags[name]) for name, pattern in when.tags.items())
         and (when.schedule is None or in_schedule(when.schedule, facts.utc))

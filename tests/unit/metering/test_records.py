@@ -11,8 +11,10 @@ import pytest
 from gateway.access.keys import mint
 from gateway.domain.amounts import Amounts
 from gateway.domain.call import Usage
+from gateway.domain.guardrails import Direction
 from gateway.domain.ledger import ANONYMOUS
 from gateway.domain.tables import Value, Write, check_entity, check_transaction
+from gateway.domain.verdicts import Outcome, Verdict
 from gateway.errors import NotFound, StoreUnavailable, UpstreamError
 from gateway.metering.draft import Draft
 from gateway.metering.record import CLIENT_REQUEST_IDS
@@ -29,7 +31,7 @@ FIELDS = [
     "cache_write_tokens", "cache_write_1h_tokens", "units", "unit", "tokens_estimated", "unpriced", "cost_micro_usd",
     "aside_cost_micro_usd", "avoided_micro_usd", "admitted_at", "charged_requests", "charged_input_tokens", "charged_output_tokens",
     "charged_micro_usd", "worker", "client_request_id", "upstream_request_id",
-    "rule", "tier", "fallback", "reason", "route", "changes", "admission_s", "guard_s", "queue_s",
+    "rule", "tier", "fallback", "reason", "route", "changes", "guardrails", "classification", "admission_s", "guard_s", "queue_s",
     "upstream_ttft_s", "stream_s", "overhead_s", "total_s",
 ]  # fmt: skip
 
@@ -106,6 +108,7 @@ def test_each_of_a_drafts_values_becomes_the_field_of_its_name() -> None:
     for name in texts:
         setattr(draft, name, f"its {name}")
     draft.route, draft.changes = ["a:1", "b:2"], ["c", "d"]
+    draft.verdicts = [Verdict("mask-pii", Direction.MESSAGES, Outcome.REDACTED, "email", label="personal")]
     draft.admitted_s, draft.guard_s, draft.queue_s, draft.upstream_wait_s, draft.first_token_s, draft.last_byte_s = 2, 4, 8, 16, 32, 64
     expected = {
         "at": AT, "request_id": "req_1", "tenant": "a tenant", "product": "a product", "subscription": "a subscription", "key_id": "a key",
@@ -115,7 +118,9 @@ def test_each_of_a_drafts_values_becomes_the_field_of_its_name() -> None:
         "cache_write_tokens": 26, "cache_write_1h_tokens": 27, "units": 15, "unit": "pages", "tokens_estimated": True,
         "unpriced": False, "cost_micro_usd": 20, "aside_cost_micro_usd": 21, "avoided_micro_usd": 22,
         "admitted_at": AT - datetime.timedelta(seconds=1), "charged_requests": 16, "charged_input_tokens": 17, "charged_output_tokens": 18,
-        "charged_micro_usd": 19, "client_request_id": "theirs", "route": "a:1 b:2", "changes": "c d", "admission_s": 1, "guard_s": 4,
+        "charged_micro_usd": 19, "client_request_id": "theirs", "route": "a:1 b:2", "changes": "c d",
+        "guardrails": '[{"guard":"mask-pii","direction":"messages","outcome":"redacted","category":"email","label":"personal"}]',
+        "classification": "personal", "admission_s": 1, "guard_s": 4,
         "queue_s": 8, "upstream_ttft_s": 16, "stream_s": 32, "overhead_s": 127 - 1 - 4 - 8 - 16 - 32, "total_s": 127,
     } | {name: f"its {name}" for name in texts}  # fmt: skip
     record = finish(draft, 128.0, AT)

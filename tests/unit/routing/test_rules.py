@@ -45,6 +45,8 @@ CONDITIONS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ({"tags": {"a": "1", "b": "2"}}, {"tags": {"a": "1", "b": "2"}}, {"tags": {"a": "1"}}),
     ({"task": ("sentiment",)}, {"tags": {"task": "sentiment"}}, {"tags": {"task": "code"}}),
     ({"classification": ("conf*",)}, {"tags": {"classification": "confidential"}}, {}),
+    ({"classification": ("conf*",)}, {"labels_found": frozenset({"confidential", "x"})}, {"labels_found": frozenset({"public"})}),
+    ({"classification": ("conf*",)}, {"tags": {"classification": "public"}, "labels_found": frozenset({"confidential"})}, {}),
     ({"priority": ("low",)}, {"priority": "low"}, {}),
     ({"capability": ("vision", "audio")}, {"needs": frozenset({"audio", "tools"})}, {"needs": frozenset({"tools"})}),
     ({"text": r"(?i)\bdef \w+"}, {"text": lambda: "please fix DEF main"}, {"text": lambda: "undefined"}),
@@ -84,6 +86,7 @@ TABLE = (
 GOLDEN: list[tuple[str, dict[str, Any]]] = [
     ("private", {"tags": {"classification": "confidential", "task": "sentiment"}}),
     ("private", {"tags": {"classification": "secret"}, "tokens": lambda: 10**6}),
+    ("private", {"tags": {"classification": "public", "task": "sentiment"}, "labels_found": frozenset({"secret"})}),
     ("sentiment", {"tags": {"task": "sentiment"}, "text": lambda: "def main():"}),
     ("code", {"text": lambda: "def main():"}),
     ("code", {"text": lambda: "```", "tokens": lambda: 10**6}),
