@@ -53,6 +53,7 @@ APART = {
     "domain/patterns.py:compiled": ALIKE,
     "domain/tables.py:_names_property": ALIKE,
     "guardrails/remembered.py:self._verdicts": "the key names the tenant",
+    "guardrails/vault.py:self._kept": "the key names the tenant",
     "limits/book.py:self.purses": "of one scope",
     "limits/book.py:self._pending": "of one scope",
     "limits/limiter.py:self._books": SCOPE,
