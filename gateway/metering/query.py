@@ -70,7 +70,7 @@ class Query(msgspec.Struct, frozen=True):
         return True
 
 
-def read_query(query: Mapping[str, str], now: datetime.datetime, group_by: str, tenant: str | None) -> Query:
+def read_query(query: Mapping[str, str], now: datetime.datetime, group_by: str, tenant: str | None, more: tuple[str, ...] = ()) -> Query:
     """Return what is asked for.
 
     Args:
@@ -78,14 +78,15 @@ def read_query(query: Mapping[str, str], now: datetime.datetime, group_by: str, 
         now: What `to` is where it is not given, and a second more, so that what has just happened counts.
         group_by: The default.
         tenant: The only one that may be seen; None for all.
+        more: What can be grouped by besides GROUPS.
 
     Raises:
         RequestError: A parameter is not understood; `param` names it.
     """
     groups = tuple(part.strip() for part in (query.get("group_by") or group_by).split(",") if part.strip())
     for group in groups:
-        if group not in GROUPS and not _LABEL.match(group):
-            raise _fault("group_by", f"must be one or more of {', '.join(GROUPS)} and tag:<name>, with commas between them")
+        if group not in (*more, *GROUPS) and not _LABEL.match(group):
+            raise _fault("group_by", f"must be one or more of {', '.join((*more, *GROUPS))} and tag:<name>, with commas between them")
     if not 1 <= len(groups) <= MAX_GROUPS or len(set(groups)) < len(groups):
         raise _fault("group_by", f"takes 1 to {MAX_GROUPS} names, each of them once")
     interval = query.get("interval") or "none"

@@ -1,4 +1,6 @@
-"""What was used and what it cost, out of the ledger: `GET /manage/usage`, `/manage/costs`, `/manage/usage/records`.
+"""What was used, what it cost and what guardrails said, out of the ledger.
+
+`GET /manage/usage`, `/manage/costs`, `/manage/usage/records` and `/manage/guardrails/report`.
 
 A report reads the records of its span and sums while it reads: exact to the token and the micro-dollar, at the price of a scan.
 """
@@ -16,6 +18,7 @@ from gateway.domain.ledger import USAGE, hour_of
 from gateway.domain.tables import Entity, Value, pack_continuation, unpack_continuation
 from gateway.errors import NotFound, RequestError
 from gateway.metering import focus
+from gateway.metering.guard_report import ASPECTS, VerdictSums, read_wanted
 from gateway.metering.hours import hours_of
 from gateway.metering.query import GROUPS, TAG, Query, read_query
 from gateway.metering.records import Recorder
@@ -89,6 +92,21 @@ class Reports:
         sums = await self._sum(asked, Sums(asked, focus.keys_of(asked), hours), everybody=hours is not None)
         return focus.render(asked.interval, sums.rows, deployments)
 
+    async def guardrails(self, query: Mapping[str, str], tenant: str | None = None) -> dict[str, Any]:
+        """Return guardrails' verdicts, summed, by guardrail and outcome if nothing else is asked (`guard_report.py`).
+
+        Args:
+            query: As for usage; `guard`, `outcome`, `category`, `severity`, `direction` and `label` group and filter too.
+            tenant: The only one that may be seen; None for all.
+
+        Raises:
+            RequestError: A parameter is not understood (`param` names it), or there would be too many rows.
+        """
+        asked = read_query(query, self._clock.utc(), "guard,outcome", tenant, tuple(ASPECTS))
+        sums = VerdictSums(asked, read_wanted(query))
+        await self._read(asked, sums.add)
+        return _framed(asked, sums.shown(), sums.total.shown()) | {"unreadable_records": sums.unreadable}
+
     async def record(self, request_id: str, tenant: str | None = None) -> dict[str, Any]:
         """Return one call's record, found by its `x-request-id`; NotFound where there is none (yet, or any more, or not of this tenant).
 
@@ -152,14 +170,18 @@ class Reports:
 
     async def _sum(self, asked: Query, sums: Sums, *, everybody: bool = False) -> Sums:
         """Sum what is asked for; `everybody` reads all tenants' records, because an hour is divided among all."""
+        await self._read(asked, sums.add, everybody=everybody)
+        sums.divide()
+        return sums
+
+    async def _read(self, asked: Query, add: Callable[[Sequence[Entity]], None], *, everybody: bool = False) -> None:
+        """Hand on the records that may be asked about."""
         await self._recorder.flush()
         async with self._summing:
             async for entities in scan(self._tables, asked.start, asked.below, None if everybody else asked.tenant):
                 for some in itertools.batched(entities, SUMMED_AT_ONCE, strict=False):
-                    sums.add(some)
+                    add(some)
                     await asyncio.sleep(0)
-        sums.divide()
-        return sums
 
     async def _next(self, low: str, high: str, place: tuple[str, str] | None) -> tuple[Sequence[Entity], tuple[str, str] | None]:
         """Return the page of [low, high) after a place, and the place at its end; None where there is nothing after it."""
@@ -186,6 +208,10 @@ class Reports:
 
 
 def _report(asked: Query, sums: Sums, show: Callable[[Totals], dict[str, Any]]) -> dict[str, Any]:
+    return _framed(asked, sums.shown(show), show(sums.total))
+
+
+def _framed(asked: Query, rows: list[dict[str, Any]], total: dict[str, Any]) -> dict[str, Any]:
     return {
         "object": "list",
         "group_by": ",".join(asked.groups),
@@ -193,8 +219,8 @@ def _report(asked: Query, sums: Sums, show: Callable[[Totals], dict[str, Any]]) 
         "from": asked.start.isoformat(),
         "to": asked.below.isoformat(),
         "rows_overlap": TAG in asked.groups,
-        "data": sums.shown(show),
-        "total": show(sums.total),
+        "data": rows,
+        "total": total,
     }
 
 

@@ -138,7 +138,7 @@ class Sums:
 
 def keys_of(query: Query) -> Callable[[Entity], Iterable[Key]]:
     """Return what finds a record's rows."""
-    parts = [_part_of(group) for group in query.groups]
+    parts = [part_of(group) for group in query.groups]
     if query.interval:
         parts.insert(0, lambda entity: (start_of(query.interval, entity.partition),))
     if TAG not in query.groups:
@@ -161,7 +161,8 @@ def idle_key_of(query: Query) -> Callable[[str, str], Key]:
     return idle_key
 
 
-def _part_of(group: str) -> Callable[[Entity], tuple[str, ...]]:
+def part_of(group: str) -> Callable[[Entity], tuple[str, ...]]:
+    """Return what finds a record's values for one of a report's groups: several for `tag` alone."""
     if group == TAG:
         return lambda entity: tuple(f"{name}={value}" for name, value in _tags(entity.values).items()) or ("",)
     if group.startswith(f"{TAG}:"):
