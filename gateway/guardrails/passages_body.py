@@ -83,7 +83,7 @@ def _read_text(text: str, media_type: str, *, strict: bool) -> Body:
         return Body("lines", found) if len(found) == len(values) else Body("text", text, ambiguous=True)
     if media_type.endswith("json") or begins in {"{", "[", '"'}:
         value = _json(text.encode(), strict=strict)
-        return Body("json", value[0]) if value else Body("text", text, ambiguous=begins != '"')
+        return Body("json", value[0]) if value else Body("text", text, ambiguous=not media_type or media_type.endswith("json"))
     if media_type.endswith("xml") or begins == "<":
         return Body("xml", [_plain(*piece) for piece in _pieces(text)])
     return Body("text", text)
@@ -98,7 +98,7 @@ def write_body(raw: bytes, content_type: str, before: Body, document: Any) -> by
         before: What was read of it.
         document: What it is to be; of the same form.
     """
-    if document is before.document:
+    if document == before.document:
         return raw
     if before.form == "json":
         return _write_json(raw, before.document, document)
@@ -112,10 +112,10 @@ def write_body(raw: bytes, content_type: str, before: Body, document: Any) -> by
 def _write_pieces(text: str, before: Body, document: Sequence[Any]) -> str:
     if before.form == "xml":
         pieces = zip(_pieces(text), before.document, document, strict=True)
-        return "".join(piece if new is old else _xml(kind, new) for (kind, piece), old, new in pieces)
+        return "".join(piece if new == old else _xml(kind, new) for (kind, piece), old, new in pieces)
     separator = "\n" if before.form == "lines" else "&"
     made = [
-        piece if new is old else msgspec.json.encode(new).decode() if before.form == "lines" else "=".join(map(quote_plus, new))
+        piece if new == old else msgspec.json.encode(new).decode() if before.form == "lines" else "=".join(map(quote_plus, new))
         for piece, old, new in zip(text.split(separator), before.document, document, strict=True)
     ]
     return separator.join(made)
@@ -137,14 +137,17 @@ def _json(raw: bytes, *, strict: bool) -> tuple[Any] | None:
 def _write_json(raw: bytes, before: Any, after: Any) -> bytes:
     if type(before) is not dict or type(after) is not dict:
         return msgspec.json.encode(after)
-    changed = {name: msgspec.json.encode(value) for name, value in after.items() if before.get(name) is not value}
+    changed = {name: msgspec.json.encode(value) for name, value in after.items() if name not in before or before[name] != value}
     gone = [name for name in before if name not in after]
     try:
         for name in gone:
             raw = drop(raw, name)
-        return splice(raw, changed)
-    except msgspec.DecodeError:  # members of equal names, which a backend may send
-        return msgspec.json.encode(after)
+        raw = splice(raw, changed)
+        if msgspec.json.decode(raw) == after:
+            return raw
+    except msgspec.DecodeError:
+        pass
+    return msgspec.json.encode(after)  # it has members of equal names, which a backend may send
 
 
 def _read_parts(raw: bytes, content_type: str) -> Body:
@@ -158,7 +161,7 @@ def _read_parts(raw: bytes, content_type: str) -> Body:
 def _write_parts(raw: bytes, content_type: str, before: Sequence[Any], after: Sequence[Any]) -> bytes:
     parts = multipart.read_parts(raw, multipart.boundary_of(content_type))
     for part, old, new in reversed(list(zip(parts, before, after, strict=True))):
-        if new is not old:
+        if new != old:
             raw = multipart.replace(raw, part, new.encode())
     return raw
 
