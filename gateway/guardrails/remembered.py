@@ -36,9 +36,6 @@ class Remembered:
         self._kept_s = kept_s
         self._verdicts: OrderedDict[bytes, tuple[float, Any]] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._verdicts)
-
     def get(self, key: bytes) -> Any:
         """Return what was said, or None where nothing was or it is too old."""
         found = self._verdicts.get(key)
