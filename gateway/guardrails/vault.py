@@ -117,7 +117,7 @@ class Vault:
                 return placeholders.use(found)
             if attempt:
                 await self._clock.sleep(PAUSE_S * attempt)
-            held = await self._held(place, again=True)
+            held = await self._held(place)
         raise GuardrailUnavailable("too many calls of this session are masked at once; retry in a moment", retry_after_s=1.0)
 
     async def save_under(self, tenant: str, placeholders: Placeholders, response_id: str) -> None:
@@ -176,10 +176,10 @@ class Vault:
                 return False
         return True
 
-    async def _held(self, place: Place, *, again: bool = False) -> _Held:
+    async def _held(self, place: Place) -> _Held:
         now_s = self._clock.now_s()
         held = self._kept.get((place.partition, place.row))
-        if held is not None and not again and now_s - held.read_s <= BELIEVED_S and self._lives(held):
+        if held is not None and now_s - held.read_s <= BELIEVED_S:
             self._kept.move_to_end((place.partition, place.row))
             return held
         self._forget(place)
@@ -214,9 +214,6 @@ class Vault:
                 return False
         self._keep(place, _Held(tuple(entries), etag, expires_at, self._clock.now_s()))
         return True
-
-    def _lives(self, held: _Held) -> bool:
-        return held.expires_at is not None and held.expires_at > self._clock.utc()
 
     def _expiry(self, life: datetime.timedelta = LIFE) -> datetime.datetime:
         """Return when a session that is used now is over: on the full hour, so that an hour's calls agree."""

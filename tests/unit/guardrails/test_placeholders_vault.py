@@ -57,6 +57,7 @@ async def test_sessions_and_tenants_know_nothing_of_each_other(tables) -> None:
     assert await mask(vault, [ANNA], "s-2") == ["<EMAIL_1>"]
     assert await mask(vault, [ANNA], "s-1", "globex") == ["<EMAIL_1>"]
     assert await mask(vault, [ANNA], "s-1") == ["<EMAIL_2>"]
+    assert len({each.row for each in await sessions_of(tables)}) == 3
 
 
 async def test_a_call_without_a_session_leaves_nothing_behind() -> None:
@@ -223,6 +224,26 @@ async def test_purging_deletes_what_is_over_and_what_told_of_it(tables) -> None:
     assert await vault.purge() == 0
 
 
+async def test_a_session_that_is_used_while_it_is_purged_lives() -> None:
+    class Lively(FakeTables):
+        async def get(self, table, partition, row):
+            found = await super().get(table, partition, row)
+            if self.used_again is not None:
+                vault, self.used_again = self.used_again, None
+                await mask(vault, [ANNA])
+            return found
+
+        used_again: Vault | None = None
+
+    tables, clock = Lively(), FakeClock()
+    await mask(Vault(tables, PEPPER, clock), [BEN])
+    clock.advance(26 * HOUR_S)
+    tables.used_again = Vault(tables, PEPPER, clock)
+    assert await Vault(tables, PEPPER, clock).purge() == 0
+    assert await mask(Vault(tables, PEPPER, clock), [PHONE, ANNA]) == ["<PHONE_1>", "<EMAIL_1>"]
+    assert len(await sessions_of(tables)) == 1
+
+
 async def test_a_row_that_lost_its_end_is_over() -> None:
     tables, clock = FakeTables(), FakeClock()
     vault = Vault(tables, PEPPER, clock)
@@ -259,6 +280,7 @@ async def test_an_answer_that_a_call_continues_brings_its_placeholders_back(tabl
     assert third.text("<EMAIL_1> <EMAIL_2>") == f"{BEN[1]} {ANNA[1]}"
     assert (await vault.open("acme", "", previous="resp_1")).text("<EMAIL_2>") == "<EMAIL_2>"
     assert not await vault.open("globex", "", previous="resp_2")
+    assert await mask(vault, [ANNA], "resp_2") == ["<EMAIL_1>"]
     assert await vault.erase_response("acme", "resp_2")
     assert not await vault.open("acme", "", previous="resp_2")
 
