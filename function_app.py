@@ -11,6 +11,7 @@ from gateway.routes import (
     manage,
     manage_alerts,
     manage_costs,
+    manage_guardrails,
     manage_limits,
     manage_subscriptions,
 )
@@ -18,6 +19,6 @@ from orchestrations import housekeeping
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 CALLS = (health, inference, azure_openai, anthropic, ai)
-MANAGEMENT = (manage, manage_alerts, manage_costs, manage_limits, manage_subscriptions)
+MANAGEMENT = (manage, manage_alerts, manage_costs, manage_guardrails, manage_limits, manage_subscriptions)
 for part in (*CALLS, *MANAGEMENT, housekeeping):
     app.register_functions(part.bp)

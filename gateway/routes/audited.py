@@ -45,7 +45,7 @@ async def audited(gateway: Gateway, inbound: Inbound, asked: Asked, act: Act, re
         fault = exc
     target = inbound.path.strip("/").partition("/")[2]
     tenant = await gateway.administration.concerned(asked, right.route, names)
-    deed = Deed(right.action, target, tenant, asked.principal, inbound.client_ip, inbound.request_id, asked.document)
+    deed = Deed(right.action, target, tenant, asked.principal, inbound.client_ip, inbound.request_id, _seen(right, asked.document))
     entry = await gateway.audit.begin(deed)
     try:
         check_right(right, asked.principal)
@@ -54,8 +54,15 @@ async def audited(gateway: Gateway, inbound: Inbound, asked: Asked, act: Act, re
     except Exception as exc:
         await gateway.audit.end(entry, error=exc.code if isinstance(exc, GatewayError) else "internal_error")
         raise
-    await gateway.audit.end(entry, target=_made(target, right, told.value), before=told.before, after=told.value)
+    await gateway.audit.end(entry, target=_made(target, right, told.value), before=told.before, after=_seen(right, told.value))
     return told
+
+
+def _seen(right: Right, value: Any) -> Any:
+    """Return what the trail may see of a document or an answer."""
+    if not right.withheld or not isinstance(value, dict):
+        return value
+    return {name: member for name, member in value.items() if name not in right.withheld}
 
 
 def _refuse(fault: GatewayError | None) -> None:

@@ -25,12 +25,14 @@ class Right(msgspec.Struct, frozen=True):
         route: As registered.
         action: What the audit trail calls it; reads have one too, and leave no entry.
         role: The least that who asks must have.
+        withheld: Members of the document and of the answer that the audit trail does not get to see.
     """
 
     method: str
     route: str
     action: str
     role: Role = ADMIN
+    withheld: tuple[str, ...] = ()
 
 
 _SUBSCRIPTION = "manage/subscriptions/{subscription}"
@@ -41,6 +43,11 @@ RIGHTS = (
     Right("GET", "manage/tenants/{tenant}", "tenant.read", TENANT),
     Right("PATCH", "manage/tenants/{tenant}", "tenant.change"),
     Right("DELETE", "manage/tenants/{tenant}", "tenant.delete"),
+    Right("GET", "manage/tenants/{tenant}/rules", "tenant.rules.read", TENANT),
+    Right("PUT", "manage/tenants/{tenant}/rules", "tenant.rules.change", TENANT),
+    Right("GET", "manage/guardrails", "guardrail.list"),
+    Right("POST", "manage/guardrails/test", "guardrail.test", TENANT, ("text", "request")),
+    Right("GET", "manage/guardrails/report", "guardrail.report", TENANT),
     Right("GET", "manage/products", "product.list", TENANT),
     Right("POST", "manage/products", "product.create"),
     Right("GET", "manage/products/{product}", "product.read"),

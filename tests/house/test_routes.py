@@ -219,6 +219,22 @@ ASKS = {
         Ask(404, "GET", "/manage/tenants/house", None, "admin"),
         Ask(403, "DELETE", "/manage/tenants/default"),
     ],
+    "manage_tenant_rules": [
+        Ask(201, "POST", "/manage/tenants", {"id": "house-rules"}, "admin"),
+        Ask(200, "PUT", "/manage/tenants/house-rules/rules", {"rules": [{"id": "names", "type": "terms", "terms": ["x"]}]}, "admin"),
+        Ask(200, "GET", "/manage/tenants/house-rules/rules", None, "admin"),
+        Ask(400, "PUT", "/manage/tenants/house-rules/rules", {"rules": [{"id": "mine", "type": "pii"}]}, "admin"),
+        Ask(404, "GET", "/manage/tenants/nobody/rules", None, "admin"),
+        Ask(403, "PUT", "/manage/tenants/house-rules/rules", {"rules": []}),
+    ],
+    "manage_guardrails": [Ask(200, "GET", "/manage/guardrails", None, "admin"), Ask(403, "GET", "/manage/guardrails")],
+    "manage_guardrails_test": [
+        Ask(200, "POST", "/manage/guardrails/test", {"guardrails": ["mask-pii"], "text": "I am ann@example.com"}, "admin"),
+        Ask(200, "POST", "/manage/guardrails/test", {"guardrails": ["shield-prompts"], "request": CHAT}, "admin"),
+        Ask(400, "POST", "/manage/guardrails/test", {"guardrails": ["nobody"], "text": "Hello"}, "admin"),
+        Ask(403, "POST", "/manage/guardrails/test", {"guardrails": ["mask-pii"], "text": "Hello"}),
+    ],
+    "manage_guardrails_report": shows("/manage/guardrails/report?group_by=guard,direction", 400, "/manage/guardrails/report?outcome=x"),
     "manage_product": [
         Ask(200, "GET", "/manage/products/house", None, "admin"),
         Ask(200, "PATCH", "/manage/products/house", {"requires_approval": True}, "admin"),

@@ -10,9 +10,10 @@ from tests.builders import make_principal
 # What a tenant's administrator may do; all else is for administrators of the gateway.
 TENANTS = {
     *("tenant.read", "product.list", "subscription.list", "subscription.create", "subscription.read", "subscription.suspend"),
+    *("tenant.rules.read", "tenant.rules.change", "guardrail.test", "guardrail.report"),
     *("subscription.resume", "subscription.cancel", "key.regenerate", "key.revoke", "audit.list"),
 }
-WATCHED = ("tenant.", "product.", "subscription.", "key.", "audit.", "model.", "deployment.")
+WATCHED = ("tenant.", "product.", "subscription.", "key.", "audit.", "model.", "deployment.", "guardrail.")
 
 
 def test_a_tenants_administrator_may_do_this_and_no_more() -> None:
@@ -80,3 +81,8 @@ def test_a_path_says_which_methods_it_takes() -> None:
     assert methods_of("/manage/tenants/x") == ["GET", "PATCH", "DELETE"]
     assert methods_of("/manage/audit") == ["GET"]
     assert methods_of("/manage/nothing") == []
+
+
+def test_what_is_tried_on_guardrails_is_kept_from_the_trail() -> None:
+    withheld = {right.action: right.withheld for right in RIGHTS if right.withheld}
+    assert withheld == {"guardrail.test": ("text", "request")}
