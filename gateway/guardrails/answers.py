@@ -1,6 +1,6 @@
 """Every text of a whole answer: found in every dialect, and replaced.
 
-    read_answer → document → answer_passages → with_answer_texts → written
+    read_answer(operation, completion) → Answered(passages, unread)      with_answer_texts(answered, {index: new text}) → Completion
 
 | operation | passages |
 | --- | --- |
@@ -20,7 +20,7 @@ Source: OpenAI API reference, "The chat completion object", "The transcription o
 "Create a Message" (read 2026-11-22).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -31,7 +31,7 @@ from gateway.guardrails.passages import Texts, read_document
 from gateway.guardrails.passages_body import Body, read_body, write_body
 from gateway.guardrails.passages_chat import read_message
 from gateway.guardrails.passages_put import replaced
-from gateway.guardrails.passages_reader import AUDIO, BINARY, IMAGE, Reader
+from gateway.guardrails.passages_reader import AUDIO, IMAGE, Reader
 from gateway.guardrails.passages_responses import read_items
 
 # Their answers are numbers or sound.
@@ -40,85 +40,70 @@ _REPEATS = ("logprobs", "annotations", "tokens")
 _OPAQUE = frozenset({"input", "arguments"})  # below them names are the client's own
 
 
-def read_answer(operation: Operation, completion: Completion) -> Any:
-    """Return an answer's document: its JSON, parsed, or its text; None where it has no text that could be read."""
-    return _body_of(operation, completion).document
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """A whole answer with what there is to look at.
+
+    Attributes:
+        operation: What was asked for.
+        completion: The answer.
+        body: Its bytes as a document.
+        passages: The texts.
+        unread: What else there is, of which no text can be read: image, audio, file, binary.
+    """
+
+    operation: Operation
+    completion: Completion
+    body: Body
+    passages: tuple[Passage, ...]
+    unread: tuple[str, ...]
+
+
+def read_answer(operation: Operation, completion: Completion) -> Answered:
+    """Return an answer with its texts."""
+    if operation in _WITHOUT_TEXT:
+        return Answered(operation, completion, Body(), (), _WITHOUT_TEXT[operation])
+    body = _body_of(completion)
+    found = _texts_of(operation, body)
+    return Answered(operation, completion, body, found.passages, found.unread)
 
 
 def answer_passages(operation: Operation, document: Any) -> list[Passage]:
-    """Return the texts of an answer.
+    """Return the texts of an answer's document: its JSON, parsed, or its text."""
+    return list(_texts_of(operation, Body("text" if type(document) is str else "json", document)).passages)
+
+
+def with_answer_texts(answered: Answered, texts: Mapping[int, str]) -> Completion:
+    """Return the answer with other texts; the very same object where nothing changes.
 
     Args:
-        operation: What was asked for.
-        document: As `read_answer` returned it.
+        answered: As `read_answer` made it.
+        texts: Index into its passages to what is to stand there.
     """
-    return list(_texts_of(operation, document).passages)
-
-
-def answer_unread(operation: Operation, completion: Completion, document: Any) -> tuple[str, ...]:
-    """Return what an answer holds that texts cannot be read of: image, audio, file, binary.
-
-    Args:
-        operation: What was asked for.
-        completion: The answer.
-        document: As `read_answer` returned it.
-    """
-    if document is not None:
-        return _texts_of(operation, document).unread
-    if operation in _WITHOUT_TEXT or not completion.body.strip():
-        return _WITHOUT_TEXT.get(operation, ())
-    return (BINARY,)
-
-
-def with_answer_texts(operation: Operation, document: Any, found: Sequence[Passage], texts: Mapping[int, str]) -> Any:
-    """Return the document with other texts; the very same object where nothing changes.
-
-    Args:
-        operation: What was asked for.
-        document: As `read_answer` returned it.
-        found: Its passages.
-        texts: Index into them to what is to stand there.
-    """
+    found, completion = answered.passages, answered.completion
     changes = [(found[index], text) for index, text in texts.items() if text != found[index].text]
     if not changes:
-        return document
-    changed = replaced(document, changes)
-    if operation is not Operation.FORWARD and isinstance(changed, dict):
-        for passage, _ in changes:
-            _forget(changed, passage)
-        if operation is Operation.TRANSCRIPTION:
-            _keep_segments_that_agree(changed)
-    return changed
-
-
-def written(operation: Operation, completion: Completion, document: Any) -> Completion:
-    """Return the answer with what `document` says; the very same object where it says what the answer does.
-
-    Args:
-        operation: What was asked for.
-        completion: The answer as it came.
-        document: As `with_answer_texts` returned it.
-    """
-    before = _body_of(operation, completion)
-    if document == before.document:
         return completion
-    return msgspec.structs.replace(completion, body=write_body(completion.body, completion.content_type, before, document))
+    document = replaced(answered.body.document, changes)
+    if answered.operation is not Operation.FORWARD and isinstance(document, dict):
+        for passage, _ in changes:
+            _forget(document, passage)
+        if answered.operation is Operation.TRANSCRIPTION:
+            _keep_segments_that_agree(document)
+    return msgspec.structs.replace(completion, body=write_body(completion.body, completion.content_type, answered.body, document))
 
 
-def _body_of(operation: Operation, completion: Completion) -> Body:
-    if operation in _WITHOUT_TEXT:
-        return Body()
+def _body_of(completion: Completion) -> Body:
     if completion.headers.get("content-encoding", "identity") != "identity":
         return Body(unreadable=True)
     return read_body(completion.body, completion.content_type, strict=False)
 
 
-def _texts_of(operation: Operation, document: Any) -> Texts:
+def _texts_of(operation: Operation, body: Body) -> Texts:
     read = _READ.get(operation)
-    if read is None or type(document) is not dict:
-        return read_document(Body("text" if type(document) is str else "json", document), Role.ASSISTANT)
+    if read is None or type(body.document) is not dict:
+        return read_document(body, Role.ASSISTANT)
     reader = Reader()
-    read(reader, document)
+    read(reader, body.document)
     return Texts(tuple(reader.found), tuple(reader.unread))
 
 

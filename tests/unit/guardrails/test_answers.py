@@ -8,23 +8,22 @@ import msgspec
 import pytest
 
 from gateway.domain.call import Completion, Operation
-from gateway.guardrails.answers import answer_passages, answer_unread, read_answer, with_answer_texts, written
+from gateway.guardrails.answers import answer_passages, read_answer, with_answer_texts
 from tests.unit.guardrails.passages_documents import ANSWERS, fill
 
 SUBTITLES = b"1\n00:00:00,000 --> 00:00:02,000\nHello Anna\n"
 
 
 def texts_of(operation: Operation, completion: Completion) -> list[str]:
-    return [each.text for each in answer_passages(operation, read_answer(operation, completion))]
+    return [each.text for each in read_answer(operation, completion).passages]
 
 
 def replacing(operation: Operation, document: Any, old: str, new: str) -> dict[str, Any]:
     """Return an answer in whose texts `old` became `new`."""
     completion = Completion(msgspec.json.encode(document))
-    read = read_answer(operation, completion)
-    found = answer_passages(operation, read)
-    texts = {index: each.text.replace(old, new) for index, each in enumerate(found)}
-    answer: dict[str, Any] = json.loads(written(operation, completion, with_answer_texts(operation, read, found, texts)).body)
+    answered = read_answer(operation, completion)
+    texts = {index: each.text.replace(old, new) for index, each in enumerate(answered.passages)}
+    answer: dict[str, Any] = json.loads(with_answer_texts(answered, texts).body)
     return answer
 
 
@@ -54,7 +53,7 @@ def test_sound_whose_transcript_changes_goes() -> None:
 
 def test_sound_is_said_to_be_unread() -> None:
     document = {"choices": [choice(content=None, audio={"id": "audio_1", "data": "UklG", "transcript": "Anna"})]}
-    assert answer_unread(Operation.CHAT, Completion(b"{}"), document) == ("audio",)
+    assert read_answer(Operation.CHAT, Completion(msgspec.json.encode(document))).unread == ("audio",)
 
 
 def test_arguments_of_tools_stay_json_and_keep_members_of_any_name() -> None:
@@ -103,11 +102,11 @@ def test_a_transcription_that_does_not_change_keeps_all() -> None:
 
 def test_subtitles_are_one_text() -> None:
     completion = Completion(SUBTITLES, content_type="text/plain; charset=utf-8")
-    document = read_answer(Operation.TRANSCRIPTION, completion)
-    (found,) = answer_passages(Operation.TRANSCRIPTION, document)
+    answered = read_answer(Operation.TRANSCRIPTION, completion)
+    (found,) = answered.passages
     assert found.text == SUBTITLES.decode()
-    changed = with_answer_texts(Operation.TRANSCRIPTION, document, [found], {0: found.text.replace("Anna", "[NAME]")})
-    made = written(Operation.TRANSCRIPTION, completion, changed)
+    assert [found] == answer_passages(Operation.TRANSCRIPTION, found.text)
+    made = with_answer_texts(answered, {0: found.text.replace("Anna", "[NAME]")})
     assert made == msgspec.structs.replace(completion, body=SUBTITLES.replace(b"Anna", b"[NAME]"))
 
 
@@ -124,9 +123,9 @@ def test_subtitles_are_one_text() -> None:
     ],
 )
 def test_what_an_answer_holds_besides_text_is_said(operation: Operation, completion: Completion, missing: tuple[str, ...]) -> None:
-    document = read_answer(operation, completion)
-    assert answer_unread(operation, completion, document) == missing
-    assert document is None or answer_passages(operation, document) == []
+    answered = read_answer(operation, completion)
+    assert (answered.unread, answered.passages) == (missing, ())
+    assert with_answer_texts(answered, {}) is completion
 
 
 @pytest.mark.parametrize(
@@ -143,9 +142,8 @@ def test_any_services_texts_are_read(body: bytes, content_type: str, texts: list
 
 def test_an_answer_with_two_members_of_a_name_is_written_whole() -> None:
     completion = Completion(b'{"content": [], "content": [{"type": "text", "text": "Anna"}]}')
-    document = read_answer(Operation.MESSAGES, completion)
-    changed = with_answer_texts(Operation.MESSAGES, document, answer_passages(Operation.MESSAGES, document), {0: "A."})
-    assert written(Operation.MESSAGES, completion, changed).body == b'{"content":[{"type":"text","text":"A."}]}'
+    changed = with_answer_texts(read_answer(Operation.MESSAGES, completion), {0: "A."})
+    assert changed.body == b'{"content":[{"type":"text","text":"A."}]}'
 
 
 @pytest.mark.parametrize("operation", ANSWERS)

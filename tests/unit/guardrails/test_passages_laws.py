@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.call import Call, Completion, Operation
-from gateway.guardrails.answers import answer_passages, read_answer, with_answer_texts, written
+from gateway.guardrails.answers import read_answer, with_answer_texts
 from gateway.guardrails.passages import passages, with_texts
 from tests.unit.guardrails.passages_documents import ANSWERS, REQUESTS, Expected, call_of, fill
 
@@ -63,16 +63,14 @@ def test_an_answers_texts_are_found_and_replaced_by_the_same_laws(data: st.DataO
     expected: Expected = []
     answer = fill(ANSWERS[operation], itertools.cycle(words), expected)
     completion = Completion(msgspec.json.encode(answer))
-    document = read_answer(operation, completion)
-    found = answer_passages(operation, document)
+    answered = read_answer(operation, completion)
+    found = answered.passages
     assert sorted((each.role, each.text) for each in found) == sorted(expected)
-    assert written(operation, completion, with_answer_texts(operation, document, found, {})) is completion
+    assert with_answer_texts(answered, {}) is completion
     index = data.draw(st.integers(0, len(found) - 1))
     new = data.draw(WORDS.filter(lambda text: text != found[index].text))
-    changed = with_answer_texts(operation, document, found, {index: new})
-    again = written(operation, completion, changed)
-    assert read_answer(operation, again) == changed
-    texts = {(each.path, each.inner): each.text for each in answer_passages(operation, changed)}
+    again = read_answer(operation, with_answer_texts(answered, {index: new}))
+    texts = {(each.path, each.inner): each.text for each in again.passages}
     for place, each in enumerate(found):
         if (each.path, each.inner) in texts:  # what repeats a changed text is gone
             assert texts[each.path, each.inner] == (new if place == index else each.text)
@@ -83,6 +81,5 @@ def test_an_answer_keeps_its_other_members_byte_by_byte(operation: Operation) ->
     answer = fill(ANSWERS[operation], itertools.cycle(["a"]), [])
     body = b'{"seen": 1.50, ' + msgspec.json.encode(answer)[1:]
     completion = Completion(body)
-    document = read_answer(operation, completion)
-    changed = with_answer_texts(operation, document, answer_passages(operation, document), {0: "b"})
-    assert written(operation, completion, changed).body.startswith(b'{"seen": 1.50, ')
+    changed = with_answer_texts(read_answer(operation, completion), {0: "b"})
+    assert changed.body.startswith(b'{"seen": 1.50, ')
