@@ -20,6 +20,7 @@ Rules:
 Source: Azure AI Language REST reference 2023-04-01, "Analyze Text", and "Service limits" (read 2026-11-22).
 """
 
+import fnmatch
 import functools
 from collections.abc import Mapping, Sequence
 
@@ -75,11 +76,23 @@ class LanguagePii:
         upstream: The network.
         min_confidence: What the service is less sure of does not count, 0 to 1.
         memory: What it said before.
+        entities: Globs over the findings' categories; empty for all of them.
         timeout_s: How long an answer may take to begin, in seconds.
     """
 
-    def __init__(self, backend: Backend, upstream: Upstream, min_confidence: float, memory: Remembered, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        upstream: Upstream,
+        min_confidence: float,
+        memory: Remembered,
+        entities: Sequence[str] = (),
+        timeout_s: float = 10.0,
+    ) -> None:
         self._backend = backend
+        self._wanted = {
+            each for each in CATEGORIES.values() if not entities or any(fnmatch.fnmatchcase(each, pattern) for pattern in entities)
+        }
         self._upstream = upstream
         self._min_confidence = min_confidence
         self._memory = memory
@@ -88,6 +101,8 @@ class LanguagePii:
 
     async def inspect(self, passages: Sequence[Passage], sources: Sequence[Passage] = (), *, tenant: str) -> list[Reading]:  # noqa: ARG002
         """Return a reading for each passage, in their order; GuardrailUnavailable where one is not to be had."""
+        if not self._wanted:
+            return [NOTHING_FOUND for _ in passages]
         parts: list[list[tuple[int, bytes]]] = []
         known: dict[bytes, tuple[Finding, ...]] = {}
         new: dict[bytes, str] = {}
@@ -112,7 +127,7 @@ class LanguagePii:
             msgspec.structs.replace(each, start=start + each.start, end=start + each.end)
             for start, entities in found
             for each in entities
-            if each.score >= self._min_confidence
+            if each.score >= self._min_confidence and each.category in self._wanted
         ]
         return Reading(joined(findings)) if findings else NOTHING_FOUND
 

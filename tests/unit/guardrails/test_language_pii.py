@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -54,9 +55,9 @@ def said(documents: list[dict[str, Any]], **over: Any) -> Reply:
     return Reply(steps=[json.dumps({"results": {"documents": documents, "errors": [], **over}}).encode()])
 
 
-def service(upstream: FakeUpstream, memory: Remembered | None = None, at_least: float = 0.8) -> LanguagePii:
+def service(upstream: FakeUpstream, memory: Remembered | None = None, at_least: float = 0.8, entities: Sequence[str] = ()) -> LanguagePii:
     backend = make_backend(id="language", protocol=Protocol.AZURE_AI, endpoint="https://contoso.cognitiveservices.azure.com")
-    return LanguagePii(backend, upstream, at_least, memory or Remembered(FakeClock()))
+    return LanguagePii(backend, upstream, at_least, memory or Remembered(FakeClock()), entities)
 
 
 async def inspect(upstream: FakeUpstream, *texts: str, tenant: str = "contoso", **over: Any) -> list[Reading]:
@@ -99,6 +100,16 @@ async def test_a_remembered_answer_holds_for_another_confidence() -> None:
     language, memory = Language(0.5), Remembered(FakeClock())
     counts = [len((await inspect(language.upstream, "Anna Müller", memory=memory, at_least=least))[0].findings) for least in (0.8, 0.4)]
     assert (counts, len(language.upstream.requests)) == ([0, 1], 1)
+
+
+@pytest.mark.parametrize(
+    ("entities", "expected", "asked"),
+    [((), ["person", "address"], 1), (("pers*", "email"), ["person"], 1), (("email",), [], 0)],
+)
+async def test_only_what_the_guardrail_looks_for_counts(entities: tuple[str, ...], expected: list[str], asked: int) -> None:
+    language = Language()
+    (reading,) = await inspect(language.upstream, "Anna Müller, Bahnhofstrasse 7", entities=entities)
+    assert ([each.category for each in reading.findings], len(language.documents)) == (expected, asked)
 
 
 FILLER = st.tuples(st.sampled_from(["word ", "x", "日本", "😀 "]), st.integers(0, 4000)).map(lambda each: each[0] * each[1])
