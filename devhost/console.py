@@ -44,7 +44,11 @@ def _row(label: str, value: str, *, colour: bool) -> str:
     return f"  {_paint('2', label.ljust(13), colour=colour)}{value}"
 
 
-KEY_NOTES = {"unlimited": "no limits, no guardrails", "starter": "the limits of the product starter"}
+KEY_NOTES = {
+    "unlimited": "no limits, no guardrails",
+    "starter": "the limits of the product starter",
+    "guarded": "the guardrails of the product guarded",
+}
 
 
 def _facts(banner: Banner, *, colour: bool) -> list[str]:

@@ -14,7 +14,7 @@ from devhost.console import MODEL
 from devhost.environment import write_private
 from devhost.functions import AppError
 
-ALWAYS, SAMPLE = "unlimited", "starter"
+ALWAYS, SAMPLES = "unlimited", ("starter", "guarded")
 TENANT = "default"
 READY_TRIES = 200
 
@@ -44,7 +44,7 @@ async def demo_keys(url: str, admin_key: str, data: Path) -> dict[str, str]:
     No model route is called to find out: its record would be the first usage that a newcomer sees.
 
     Returns:
-        Product → virtual key; the unlimited one first. The sample product is left out where the catalogue lacks it.
+        Product → virtual key; the unlimited one first. A sample product is left out where the catalogue lacks it.
 
     Raises:
         AppError: The gateway refused.
@@ -55,7 +55,7 @@ async def demo_keys(url: str, admin_key: str, data: Path) -> dict[str, str]:
     async with aiohttp.ClientSession(base_url=url, headers={"authorization": f"Bearer {admin_key}", **proof}) as session:
         kept = _read(path)
         if kept is None or not await _stand(session, {one["key"].removeprefix("gwk_").partition("_")[0] for one in kept.values()}):
-            made = {product: await _subscribe(session, product) for product in (ALWAYS, SAMPLE)}
+            made = {product: await _subscribe(session, product) for product in (ALWAYS, *SAMPLES)}
             kept = {product: one for product, one in made.items() if one}
             write_private(path, json.dumps({"made_under": _pepper_mark(), "keys": kept}) + "\n")
     return {product: one["key"] for product, one in kept.items()}
@@ -107,7 +107,7 @@ async def example_model() -> str:
 async def _subscribe(session: aiohttp.ClientSession, product: str) -> dict[str, str] | None:
     order = {"tenant": TENANT, "product": product, "name": "demo"}
     async with session.post("/manage/subscriptions", json=order) as response:
-        if response.status == 404 and product == SAMPLE:
+        if response.status == 404 and product in SAMPLES:
             return None
         if response.status != 201:
             raise AppError(f"no demo key: POST /manage/subscriptions answered {response.status} {await response.text()}")

@@ -20,8 +20,8 @@ def test_the_printed_snippet_runs(gateway: Any) -> None:
 
 
 def test_the_sample_product_has_its_own_limited_key(gateway: Any) -> None:
-    assert list(gateway.demo_keys) == ["unlimited", "starter"]
-    assert len(set(gateway.demo_keys.values())) == 2
+    assert list(gateway.demo_keys) == ["unlimited", "starter", "guarded"]
+    assert len(set(gateway.demo_keys.values())) == 3
 
 
 def test_serves_without_simulated_backends(run_host: Any) -> None:

@@ -97,7 +97,7 @@ def test_keeps_its_keys_over_a_restart_with_data(run_host: Any, tmp_path: Path) 
     assert first.stop() == 0
     second = run_host(*arguments)
     assert (second.admin_key, second.demo_keys) == (first.admin_key, first.demo_keys)
-    assert list(second.demo_keys) == ["unlimited", "starter"]
+    assert list(second.demo_keys) == ["unlimited", "starter", "guarded"]
     for name in ("admin-key", "key-pepper", "demo-keys.json"):
         assert stat.S_IMODE((second.data / name).stat().st_mode) == 0o600
 
