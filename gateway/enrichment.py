@@ -4,8 +4,6 @@ Each lookup is a GET at a backend of the catalogue, all of them at once, each wi
 the conversation as the operator's template says; the client's own bytes stay as they are around it. A lookup that fails fails
 the call if it is required; otherwise the call goes on without it, and its record says so. So does one at a backend outside
 the data zone to which the tenant is pinned: the backend is not asked.
-
-Source of the places: OpenAI API reference (chat `messages`, responses `instructions`), Anthropic Messages (`system`), read 2026-11-22.
 """
 
 import asyncio
@@ -18,10 +16,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.domain.call import Call, Operation, UpstreamRequest
+from gateway.domain.call import Call, UpstreamRequest
+from gateway.domain.context import CONVERSATIONS, with_context
 from gateway.domain.policy import Enrichment
 from gateway.domain.request import Request
-from gateway.domain.splice import splice, value_of
 from gateway.errors import GatewayError, Unavailable
 from gateway.ports import Upstream
 
@@ -29,7 +27,6 @@ log = logging.getLogger(__name__)
 
 # A longer result is no context but a mistake.
 MAX_RESULT_CHARACTERS = 64 * 1024
-ENRICHED = frozenset({Operation.CHAT, Operation.RESPONSES, Operation.MESSAGES})
 _PLACEHOLDER = re.compile(r"\{(user|tenant|session|tag:[^{}]+)\}")
 
 
@@ -45,12 +42,12 @@ async def enrich(request: Request, enrichments: Sequence[Enrichment], upstream: 
         Unavailable: `enrichment_failed`: a required lookup failed.
     """
     call = request.call
-    if call.operation not in ENRICHED:
+    if call.operation not in CONVERSATIONS:
         return call, []
     found = await asyncio.gather(*(_look_up(request, each, upstream) for each in enrichments))
     texts = [text for text in found if text is not None]
     notes = ["enriched"] * bool(texts) + ["enrichment_skipped"] * (len(texts) < len(found))
-    return (_with_context(call, "\n\n".join(texts)) if texts else call), notes
+    return (with_context(call, "\n\n".join(texts)) if texts else call), notes
 
 
 async def _look_up(request: Request, enrichment: Enrichment, upstream: Upstream) -> str | None:
@@ -100,23 +97,3 @@ def _pick(body: bytes, pick: str) -> str:
 
 def _failed(why: str) -> Unavailable:
     return Unavailable(f"what the model is to be told could not be looked up: {why}; retry", code="enrichment_failed")
-
-
-def _with_context(call: Call, text: str) -> Call:
-    """Put a text before the conversation, in the dialect of the call."""
-    document = dict(call.document)
-    if call.operation is Operation.CHAT:
-        message = {"role": "system", "content": text}
-        document["messages"] = [message, *document["messages"]]
-        rest = (value_of(call.body, "messages") or b"[]").lstrip()[1:]
-        changes = {"messages": b"[" + msgspec.json.encode(message) + b"," + rest}
-    elif call.operation is Operation.RESPONSES:
-        given = document.get("instructions")
-        document["instructions"] = f"{text}\n\n{given}" if given else text
-        changes = {"instructions": msgspec.json.encode(document["instructions"])}
-    else:
-        given = document.get("system")
-        block = {"type": "text", "text": text}
-        document["system"] = [block, *given] if isinstance(given, list) else f"{text}\n\n{given}" if given else text
-        changes = {"system": msgspec.json.encode(document["system"])}
-    return msgspec.structs.replace(call, body=splice(call.body, changes), document=document)

@@ -10,7 +10,6 @@ made where there is none.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from gateway.domain.catalog import Model
 from gateway.domain.catalog_backends import BY_BACKEND, check_capabilities, check_least, check_share
@@ -26,6 +25,7 @@ from gateway.domain.catalog_schema import (
     VerifyEntry,
 )
 from gateway.domain.deployment import Backend, Deployment, PoolMember, Protocol
+from gateway.domain.json_schema import schema_fault
 from gateway.domain.patterns import Pattern, check_replacement, compiled
 from gateway.domain.policy import (
     STRATEGIES,
@@ -207,25 +207,13 @@ def _verifier(entry: VerifyEntry, path: str, names: Mapping[str, str]) -> Verifi
         raise CatalogError(path, "needs exactly one of `json_schema`, `regex` and `judge`")
     if entry.regex is not None:
         check_regex(entry.regex, f"{path}.regex")
-    if (outside := _refers_outside(entry.json_schema)) is not None:
-        raise CatalogError(f"{path}.json_schema", f"refers to {outside!r}; put that under `$defs`: nothing is fetched for a check")
+    if entry.json_schema is not None and (fault := schema_fault(entry.json_schema)) is not None:
+        raise CatalogError(f"{path}.json_schema", fault)
     if entry.judge is None:
         return Verifier(json_schema=entry.json_schema, regex=entry.regex)
     judge = _named(entry.judge.model, f"{path}.judge.model", "", names)
     given = {name: value for name in ("question", "passes") if (value := getattr(entry.judge, name))}
     return Verifier(judge_model=judge, **given)
-
-
-def _refers_outside(schema: Any) -> str | None:
-    """Return the first reference that leads out of the schema; None where all stay inside."""
-    if isinstance(schema, list):
-        return next((found for each in schema if (found := _refers_outside(each)) is not None), None)
-    if not isinstance(schema, dict):
-        return None
-    for name in ("$ref", "$dynamicRef", "$recursiveRef"):
-        if isinstance(target := schema.get(name), str) and not target.startswith("#"):
-            return target
-    return _refers_outside(list(schema.values()))
 
 
 def _enrichment(entry: EnrichEntry, path: str, backends: Mapping[str, Backend]) -> Enrichment:

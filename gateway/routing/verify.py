@@ -3,12 +3,12 @@
 An answer that calls tools passes: it is a step, not the final word, and there is no text to look at.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from gateway.domain.call import Operation
+from gateway.domain.json_schema import JsonForm
 from gateway.domain.patterns import compiled
 from gateway.domain.policy import Verifier
 
@@ -16,7 +16,7 @@ from gateway.domain.policy import Verifier
 def passes(verifier: Verifier, text: str) -> bool:
     """Tell whether a text passes a JSON schema or a pattern; a verifier with neither passes everything."""
     if verifier.json_schema is not None:
-        return _accepts(verifier.json_schema, text)
+        return JsonForm(verifier.json_schema).accepts(text)
     if verifier.regex is not None:
         return compiled(verifier.regex).search(text) is not None
     return True
@@ -43,14 +43,3 @@ def read_answer(operation: Operation, body: bytes) -> tuple[str, bool]:
     if operation is Operation.COMPLETIONS:
         return (document.get("choices") or [{}])[0].get("text") or "", False
     return "", False
-
-
-def _accepts(schema: Mapping[str, Any], text: str) -> bool:
-    from jsonschema.validators import validator_for  # noqa: PLC0415 - 50 ms of import that only a verified tier pays
-
-    try:
-        document = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return False
-    valid: bool = validator_for(schema)(schema).is_valid(document)
-    return valid

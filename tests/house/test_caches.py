@@ -54,6 +54,8 @@ APART = {
     "domain/tables.py:_names_property": ALIKE,
     "guardrails/remembered.py:self._verdicts": "the key names the tenant",
     "guardrails/vault.py:self._kept": "the key names the tenant",
+    "guardrails/languages.py:_signs": ALIKE,
+    "guardrails/terms_folding.py:fold_unit": ALIKE,
     "limits/book.py:self.purses": "of one scope",
     "limits/book.py:self._pending": "of one scope",
     "limits/limiter.py:self._books": SCOPE,
