@@ -7,7 +7,7 @@ from typing import Any
 from gateway.domain.readers import READERS
 from gateway.routes.table import ANTHROPIC_ROWS, AZURE_ROWS, OPENAI_ROWS
 from tests.flow.whole import FUNCTIONS, Told, Whole, whole
-from tests.house.test_routes import ASKS, Ask
+from tests.house.asks import ASKS, Ask
 
 ROWS = (*OPENAI_ROWS, *AZURE_ROWS, *ANTHROPIC_ROWS)
 # Routes that call no model and reserve nothing: a list of names.

@@ -17,7 +17,7 @@ from gateway.errors import UpstreamTimeout
 from tests import leaks
 from tests.fakes.entra import AUDIENCE, TENANT, Endpoint, app_claims, token
 from tests.flow.whole import ADMIN_KEY, BACKEND_KEY, FUNCTIONS, PEPPER, Told, Whole, whole
-from tests.house.test_routes import ASKS
+from tests.house.asks import ASKS
 
 WEBHOOK_SECRET, BUS_KEY, FRONT = "whsec_d2ViaG9vay1zZWNyZXQtb2YtdGVzdHM=", "c2VydmljZS1idXMta2V5LW9mLXRlc3Rz", "front-door-id-of-tests"
 BUS = f"Endpoint=sb://127.0.0.1:1/;SharedAccessKeyName=root;SharedAccessKey={BUS_KEY};UseDevelopmentEmulator=true"

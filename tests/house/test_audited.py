@@ -9,8 +9,9 @@ import pytest
 from gateway.access.audit import AUDIT
 from gateway.adapters.tables_sqlite import SqliteTables
 from gateway.routes.rights import RIGHTS
+from tests.house.asks import Ask
 from tests.house.sources import functions
-from tests.house.test_routes import Ask, send
+from tests.house.test_routes import send
 
 READS = {"GET", "HEAD"}
 CATCH_ALL = "manage/{*path}"
