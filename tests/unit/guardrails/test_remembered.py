@@ -44,9 +44,18 @@ async def test_a_remembered_verdict_is_the_one_that_was_given_and_only_new_texts
     assert sorted(ask.asked) == sorted({*first, *second})
 
 
-@given(st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4), st.text(max_size=4)), min_size=2, max_size=2, unique=True))
-def test_no_two_keys_of_different_tenants_questions_or_texts_are_alike(parts: list[tuple[str, str, str]]) -> None:
-    assert len({key_of(*each) for each in parts}) == 2
+@given(st.text("a1:", max_size=6), st.data())
+def test_no_two_keys_of_different_tenants_questions_or_texts_are_alike(whole: str, data: st.DataObject) -> None:
+    def split() -> tuple[str, str, str]:
+        first, second = sorted(data.draw(st.tuples(*[st.integers(0, len(whole))] * 2)))
+        return whole[:first], whole[first:second], whole[second:]
+
+    one, other = split(), split()
+    assert (key_of(*one) == key_of(*other)) == (one == other)
+
+
+def test_where_a_tenants_name_ends_is_part_of_the_key() -> None:
+    assert len({key_of(*each) for each in (("a", "b", "c"), ("ab", "", "c"), ("", "ab", "c"), ("a", "", "bc"), ("", "", "abc"))}) == 5
 
 
 def test_half_a_character_has_a_key_too() -> None:
