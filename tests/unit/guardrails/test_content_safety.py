@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -124,6 +125,14 @@ async def test_only_new_turns_are_asked_about_whatever_the_threshold_is_now() ->
     assert (found(reading), safety.asked) == ([], turns)
     await inspect(safety, turns[0], config=ContentSafety(id="safe"), memory=memory)
     assert len(safety.asked) == 4
+
+
+@pytest.mark.parametrize("over", [{"blocklists": ("a",)}, {"halt_on_blocklist": True}, {"levels": 8}, {"self_harm": 2}], ids=str)
+async def test_another_question_about_the_same_text_is_asked(over: dict[str, Any]) -> None:
+    safety, memory = FakeSafety(), Remembered(FakeClock())
+    for config in (CONFIG, CONFIG, msgspec.structs.replace(CONFIG, **over)):
+        await inspect(safety, "text", config=config, memory=memory)
+    assert len(safety.asked) == 2
 
 
 async def test_what_another_tenant_sent_is_asked_again() -> None:
