@@ -23,7 +23,7 @@ class Dialect(Protocol):
         """Return what still waits, as events: the stream's last event is next."""
 
     def ending(self, verdict: Document) -> list[Document]:
-        """Return the events that end a blocked stream properly.
+        """Return the events that end a blocked stream properly; none where the dialect has no such end.
 
         Args:
             verdict: What is told of it, as the member `gateway_guardrail`.

@@ -31,7 +31,7 @@ type Key = tuple[str, Any, Any, Any]
 class ResponsesDialect(Common):
     """The Dialect of Responses."""
 
-    __slots__ = ("_arguments", "_items", "_last", "_parts", "_places", "_response", "_sequence")
+    __slots__ = ("_arguments", "_items", "_parts", "_places", "_response", "_sequence")
 
     def __init__(self, texts: Texts) -> None:
         super().__init__(texts)
@@ -156,19 +156,19 @@ class ResponsesDialect(Common):
             if key in self.channels and key[0] in {"response.output_text", "response.refusal", "response.reasoning_text"}:
                 name = "refusal" if key[0] == "response.refusal" else "text"
                 more: Document = {"logprobs": []} if key[0] == "response.output_text" else {}
-                made.append(self._event(f"{key[0]}.done", **place, **{name: self.channels[key].released}, **more))
+                made.append(self._last(f"{key[0]}.done", **place, **{name: self.channels[key].released}, **more))
         for (index, content_index), added in self._parts.items():
             part = self._part(index, content_index, added)
-            made.append(self._event("response.content_part.done", **{name: added[name] for name in _PLACE if name in added}, part=part))
+            made.append(self._last("response.content_part.done", **{name: added[name] for name in _PLACE if name in added}, part=part))
             if index in self._items:
                 self._items[index]["content"] = [*(self._items[index].get("content") or ()), part]
         for index, item in self._items.items():
             if item.get("status") == "in_progress":
                 item["status"] = "incomplete"
-                made.append(self._event("response.output_item.done", output_index=index, item=item))
+                made.append(self._last("response.output_item.done", output_index=index, item=item))
         response = {**self._response, "status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
         response |= {"output": [self._items[index] for index in sorted(self._items)], "gateway_guardrail": verdict}
-        return [*made, self._event("response.incomplete", response=response)]
+        return [*made, self._last("response.incomplete", response=response)]
 
     def _part(self, index: Any, content_index: Any, added: Document) -> Document:
         part = dict(added["part"])
@@ -179,6 +179,11 @@ class ResponsesDialect(Common):
 
     def _event(self, kind: str, **members: Any) -> Document:
         return {"type": kind, "sequence_number": max(self._sequence - 1, 0), **members}
+
+    def _last(self, kind: str, **members: Any) -> Document:
+        """Make an event of an ending: nothing of the backend's comes after it."""
+        self._sequence += 1
+        return {"type": kind, "sequence_number": self._sequence, **members}
 
 
 def _key(document: Document, name: str) -> Key:

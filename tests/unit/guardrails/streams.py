@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
 from gateway.domain.call import Call, Operation, StreamEvent, Surface
@@ -175,31 +175,28 @@ def documents_of(data: bytes) -> list[Any]:
 def texts_of(operation: Operation, documents: list[Any]) -> dict[Any, str]:
     """Add up a client's deltas, by place."""
     texts: dict[Any, str] = {}
-
-    def add(key: Any, text: Any) -> None:
-        if type(text) is str:
-            texts[key] = texts.get(key, "") + text
-
     for document in documents:
-        if operation is Operation.CHAT:
-            for choice in document["choices"]:
-                delta = choice.get("delta") or {}
-                for name in ("content", "refusal", "reasoning_content"):
-                    add((choice["index"], name), delta.get(name))
-                for called in delta.get("tool_calls") or ():
-                    add((choice["index"], "call", called["index"]), called["function"].get("arguments"))
-        elif operation is Operation.COMPLETIONS:
-            for choice in document["choices"]:
-                add((choice["index"], "text"), choice.get("text"))
-        elif operation is Operation.MESSAGES and document["type"] == "content_block_delta":
-            delta = document["delta"]
-            for name in ("text", "thinking", "partial_json"):
-                add((document["index"], name), delta.get(name))
-        elif operation is Operation.RESPONSES and document["type"].endswith(".delta"):
-            add((document["type"], document.get("output_index")), document["delta"])
-        elif operation is Operation.TRANSCRIPTION and document["type"] == "transcript.text.delta":
-            add("transcript", document["delta"])
+        for key, text in _deltas(operation, document):
+            if type(text) is str:
+                texts[key] = texts.get(key, "") + text
     return texts
+
+
+def _deltas(operation: Operation, document: Any) -> Iterator[tuple[Any, Any]]:
+    kind = document.get("type", "")
+    if operation in {Operation.CHAT, Operation.COMPLETIONS}:
+        for choice in document["choices"]:
+            yield (choice["index"], "text"), choice.get("text")
+            delta = choice.get("delta") or {}
+            yield from (((choice["index"], name), delta.get(name)) for name in ("content", "refusal", "reasoning_content"))
+            for called in delta.get("tool_calls") or ():
+                yield (choice["index"], "call", called["index"]), called["function"].get("arguments")
+    elif kind == "content_block_delta":
+        yield from (((document["index"], name), document["delta"].get(name)) for name in ("text", "thinking", "partial_json"))
+    elif kind == "transcript.text.delta":
+        yield "transcript", document["delta"]
+    elif kind.endswith(".delta"):
+        yield (kind, document.get("output_index")), document["delta"]
 
 
 # Each sender says pieces (channel, text) in its dialect, in their order, and ends.
