@@ -1,0 +1,119 @@
+"""However a text is cut into chunks, nothing of a finding gets out, and the findings are those of the whole text."""
+
+import itertools
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gateway.domain.verdicts import Finding
+from gateway.guardrails.pii import MAX_HELD, PiiDetector
+
+PERSONAL, SECRETS = PiiDetector(), PiiDetector(secrets=True)
+PEM = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEAq7f0\nabcd+/12\n" * 3 + "-----END RSA PRIVATE KEY-----"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+FRAGMENTS = [
+    *("4111 1111 1111 1111", "4111-1111-1111-1111", "4111111111111111", "3782 822463 10005", "DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432"),
+    *("ana.o'neil+x@mail.example.co.uk", "+44 20 7946 0958", "(305) 555-0177", "212-555-0134 ext. 123", "345-899-3560x4587", "0479 50 54 03"),
+    *("phone", "fax", "Phone: ", "call me on ", " office", "SSN ", "123-45-6789", "219 09 9999", "card no ", "675984103431", "born on ", "10/23/1951"),
+    *("12 March 1980", "March 12, 1980", "AB 12 34 56 C", "AB123456C", "12345678Z", "X1234567L", "RSSMRA85T10A562S", "529.982.247-25", "131052-308T"),
+    *("2363 4567 8901", "198.51.100.7", "2001:db8::da43", "fe80::1:22", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "passport ", "C01X00T47"),
+    *("version ", "order #", "1.2.3.4", "35b7eb69-6499-4f0c-8fae-5a0e64368591", "12", "7 8 9", "2024-03-11", "08:15:02"),
+    *(" ", " ", " ", "\n", ", ", ". ", "-", "/", "(", ")", "+", ":", "@", "x", "a", "the ", "is ", '"', "'", "：", "は", "é", "４１１１", "–", "\u00a0", "\u200b"),
+    *("<EMAIL_1>", "[PHONE]", "[PAYMENT_CARD]"),
+]
+SECRET_FRAGMENTS = [
+    *(PEM, PEM[:40], PEM[-40:], "-----BEGIN ", "-----", "PRIVATE KEY-----", JWT, JWT[:30], "sk-proj-abcDEF0123456789abcDEF0123456789", "AKIAIOSFODNN7EXAMPLE"),
+    *("password", "Password: ", "pwd=", "hunter2!x", '"password": "', "api_key = ", "token: ", "AccountKey=", "Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZg==", "Bearer "),
+    *("postgres://user:", "s3cr3t!", "@db.example.com/x", "ghp_abcdefghijklmnopqrstuvwxyz0123456789", "secret", "=", ":", " ", " ", "\n", '"', "'", ";", ",", "."),
+    *("the ", "is ", "my ", "${VAR}", "<PASSWORD_1>", "[PASSWORD]", "\\n", "é", "は", "aaaa bbbb", "9f8e7d6c5b4a39281706f5e4d3c2b1a0"),
+]  # fmt: skip
+
+
+def streamed(detector: PiiDetector, chunks: list[str]) -> tuple[list[Finding], list[str], list[int]]:
+    """Read chunks as a stream's machine does; return what was found, what was let out, and where it was cut."""
+    context, held, offset = "", "", 0
+    found: list[Finding] = []
+    released: list[str] = []
+    cuts: list[int] = []
+    for number, chunk in enumerate(chunks, 1):
+        held += chunk
+        text = context + held
+        place = len(text) if number == len(chunks) else max(detector.open_from(text), len(context))
+        base = offset - len(context)
+        found += [
+            Finding(each.start + base, each.end + base, each.category)
+            for each in detector.read(text).findings
+            if len(context) <= each.start < place
+        ]
+        out = text[len(context) : place]
+        released.append(out)
+        offset += len(out)
+        cuts.append(offset)
+        context, held = text[:place][-detector.context :], text[place:]
+    return found, released, cuts
+
+
+def check(detector: PiiDetector, text: str, places: list[int]) -> None:
+    edges = sorted({0, len(text), *(place % (len(text) + 1) for place in places)})
+    chunks = [text[start:end] for start, end in itertools.pairwise(edges)]
+    whole = [Finding(each.start, each.end, each.category) for each in detector.read(text).findings]
+    found, _, cuts = streamed(detector, chunks)
+    assert not [(cut, each) for cut in cuts for each in whole if each.start < cut < each.end], "a part of a finding got out"
+    assert found == whole
+
+
+def redacted(detector: PiiDetector, text: str) -> str:
+    for each in reversed(detector.read(text).findings):
+        text = text[: each.start] + detector.replacement(each, text[each.start : each.end]) + text[each.end :]
+    return text
+
+
+texts = st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join)
+secret_texts = st.lists(st.sampled_from(SECRET_FRAGMENTS), max_size=10).map("".join)
+cuts = st.lists(st.integers(0, 2000), max_size=12)
+
+
+@settings(max_examples=600, deadline=None)
+@given(texts, cuts)
+def test_personal_data_does_not_depend_on_where_a_text_is_cut(text: str, places: list[int]) -> None:
+    check(PERSONAL, text, places)
+
+
+@settings(max_examples=400, deadline=None)
+@given(secret_texts, cuts)
+def test_secrets_do_not_depend_on_where_a_text_is_cut(text: str, places: list[int]) -> None:
+    check(SECRETS, text, places)
+
+
+@pytest.mark.parametrize("detector", [PERSONAL, SECRETS], ids=["personal", "secrets"])
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_any_text_in_single_characters_is_read_as_the_whole(detector: PiiDetector, data: st.DataObject) -> None:
+    text = data.draw(texts if detector is PERSONAL else secret_texts)
+    check(detector, text, list(range(len(text))))
+
+
+@settings(max_examples=600, deadline=None)
+@given(texts)
+def test_a_redacted_text_holds_no_personal_data(text: str) -> None:
+    once = redacted(PERSONAL, text)
+    assert redacted(PERSONAL, once) == once
+
+
+@settings(max_examples=400, deadline=None)
+@given(secret_texts)
+def test_a_redacted_text_holds_no_secrets(text: str) -> None:
+    once = redacted(SECRETS, text)
+    assert redacted(SECRETS, once) == once
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text())
+@example("\ud800 4111111111111111")
+def test_findings_of_any_text_are_ordered_and_apart(text: str) -> None:
+    for detector in (PERSONAL, SECRETS):
+        edges = [edge for each in detector.read(text).findings for edge in (each.start, each.end)]
+        assert edges == sorted(edges)
+        assert all(0 <= edge <= len(text) for edge in edges)
+        assert 0 <= detector.open_from(text) <= len(text)
