@@ -1,8 +1,8 @@
 """`make demo`: starts a gateway with simulated backends, calls it as clients would, shows what happened.
 
-The calls (`demo_calls.py`, `demo_access.py`) go through the official `openai` SDK over a loopback socket, one of them as
-Anthropic's clients send it. Each one knows what it must end with; anything else ends the demo with 1. Settings of the surrounding
-environment are left out, so that a demo never touches Azure.
+The calls (`demo_calls.py`, `demo_guardrails.py`, `demo_access.py`) go through the official `openai` SDK over a loopback socket, one
+of them as Anthropic's clients send it. Each one knows what it must end with; anything else ends the demo with 1. Settings of the
+surrounding environment are left out, so that a demo never touches Azure.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import aiohttp
 import openai
 import uvloop
 
-from devhost import console, demo_access
+from devhost import console, demo_access, demo_guardrails
 from devhost.demo_calls import STEPS, Seen
 from devhost.host import ROOT
 from devhost.simulator.config import SimulatorConfig
@@ -118,7 +118,8 @@ async def run() -> None:
         openai.AsyncOpenAI(base_url=f"{facts['url']}/v1", api_key=facts["demo_keys"]["unlimited"], max_retries=0) as client,
     ):
         models = (await client.models.list()).data
-        steps = (*STEPS, *demo_access.steps(await demo_access.prepare(facts, simulator.url)))
+        guarded = demo_guardrails.steps(facts["demo_keys"][demo_guardrails.PRODUCT], simulator.url)
+        steps = (*STEPS, *guarded, *demo_access.steps(await demo_access.prepare(facts, simulator.url)))
         console.say(f"It serves {len(models)} models on {facts['url']}\n")
         for number, step in enumerate(steps, 1):
             console.say(f"{bar(number, len(steps))}  {step.title}")

@@ -24,6 +24,7 @@ class Seen:
     first_s: float | None = None
     took_s: float = 0.0
     note: str = ""
+    wrong: str = ""  # what is wrong with it besides its status
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Step:
         """Say what is wrong with what it came to; empty if nothing is."""
         if seen.status != self.status:
             return f"{self.title!r} must end with {self.status}, not {seen.status}"
+        if seen.wrong:
+            return f"{self.title!r}: {seen.wrong}"
         served_by = seen.headers.get("x-gateway-deployment", "")
         return f"{self.title!r} must be served by {self.served_by}, not {served_by}" if self.served_by not in ("", served_by) else ""
 

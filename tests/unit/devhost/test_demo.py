@@ -3,7 +3,7 @@
 import openai
 import pytest
 
-from devhost import demo_access
+from devhost import demo_access, demo_guardrails
 from devhost.demo import bar, row, table
 from devhost.demo_calls import STEPS, Seen, Step, explained
 
@@ -61,3 +61,20 @@ def test_who_spent_what_fits_its_columns() -> None:
         "tokens": "45,678",
         "cost": "$0.250000",
     }
+
+
+def test_a_step_can_be_wrong_for_what_it_came_to() -> None:
+    assert Step("t", explained, 200).fault(Seen(200, wrong="it leaked")) == "'t': it leaked"
+
+
+@pytest.mark.parametrize(
+    ("shown", "got", "wrong"),
+    [
+        ("Write to <EMAIL_1>", "I write to ann@contoso.com", ""),
+        ("Write to ann@contoso.com", "I write to ann@contoso.com", "the address reached the model"),
+        ("Write to <EMAIL_1>", "I write to <EMAIL_1>", "the client did not get the address back"),
+        ("", "I write to ann@contoso.com", "nobody knows what the model was shown"),
+    ],
+)
+def test_the_demo_sees_an_address_that_leaks_or_is_lost(shown: str, got: str, wrong: str) -> None:
+    assert demo_guardrails.fault(shown, got) == wrong
