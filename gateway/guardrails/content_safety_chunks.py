@@ -15,6 +15,7 @@ Source: Azure AI Content Safety REST reference 2024-09-01, "characters will be c
 """
 
 OVERLAP = 500
+_SPACES = " \n\t\u3000"  # CJK texts have the last one
 _SLACK = 20  # a cut is moved by at most this part of the limit
 
 
@@ -38,7 +39,5 @@ def cut(text: str, limit: int, overlap: int = OVERLAP) -> list[tuple[int, int]]:
 
 def _near(text: str, place: int, slack: int) -> int:
     """Return the last place not after this one where white space is, or this one where there is none near."""
-    for each in range(place, max(place - slack, 0), -1):
-        if text[each].isspace() or text[each - 1].isspace():
-            return each
-    return place
+    found = max(text.rfind(space, place - slack, place + 1) for space in _SPACES)
+    return place if found < 0 else min(found + 1, place)
