@@ -35,9 +35,7 @@ def check_pattern(pattern: str) -> str | None:
     except ValueError as exc:
         return str(exc)
     if steps > MAX_STEPS or program.programsize > MAX_PROGRAM:
-        return (
-            f"takes {steps} steps and {program.programsize} instructions, of which {MAX_STEPS} and {MAX_PROGRAM} are allowed; repeat less"
-        )
+        return f"takes {steps} steps and {program.programsize} instructions; allowed are {MAX_STEPS} and {MAX_PROGRAM}: repeat less"
     if least == 0 or program.search("") is not None:
         return "matches the empty text; let it need at least one character"
     return None

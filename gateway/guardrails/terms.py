@@ -21,7 +21,7 @@ MAX_MEMORY_BYTES = 64 * 1024 * 1024  # RE2's bound for the automaton of all term
 _SPACE = r"[\t-\r\x1c-\x20]+"
 _BEFORE = r"[^\pL\pN\pM]"
 _AFTER = rf"[^\pL\pN\pM]|[{''.join(f'\\x{{{first:x}}}-\\x{{{last:x}}}' for first, last in UNSPACED)}]"
-_EDGES = ((1, 1), (1, 0), (0, 1), (0, 0))  # characters before and after a term that its match holds
+_EDGES = ((0, 0), (0, 1), (1, 0), (1, 1))  # characters before and after a term that its match holds; longer terms first
 
 
 def check_terms(terms: Sequence[str]) -> str | None:

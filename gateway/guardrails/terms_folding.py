@@ -29,12 +29,15 @@ UNSPACED = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1100, 0x11FF), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x31F0, 0x31FF), (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
 )  # fmt: skip
+_JAMO = (0x1100, 0x11FF)
 _IGNORED = (
     (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0),
     (0xE0000, 0xE0FFF),
 )  # fmt: skip
-# ASCII in one piece, Han and Hangul in another, any other character on its own; a kana keeps the voicing mark that follows it.
-_UNITS = re.compile("([\x00-\x7f]+)|([\u4e00-\u9fff\uac00-\ud7a3]+)|[^\x00-\x7f][\u3099\u309a\uff9e\uff9f]?")
+# ASCII in one piece, Han and Hangul in another, any other character on its own; decomposed Hangul and kana are one with their parts.
+_UNITS = re.compile(
+    "([\x00-\x7f]+)|([\u4e00-\u9fff\uac00-\ud7a3]+)|[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?|[^\x00-\x7f][\u3099\u309a\uff9e\uff9f]?"
+)
 _STRIDES = (0, 1, 4)  # bytes of a character: three in UTF-8, and its edge
 
 
@@ -119,7 +122,7 @@ def fold_unit(unit: str) -> str:
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", unit).casefold())
     seen = "".join(each for each in decomposed if not _invisible(each))
     if seen and _within(seen[0], UNSPACED):
-        seen += EDGE
+        seen = (unicodedata.normalize("NFC", seen) if _within(seen[0], (_JAMO,)) else seen) + EDGE
     return seen.encode("utf-8", "replace").decode()  # half of a surrogate pair is no letter
 
 
