@@ -8,11 +8,13 @@ import msgspec
 from gateway.access.authenticate import Authenticator
 from gateway.access.cached import Cached
 from gateway.admission import Admission
+from gateway.answering import Answering
 from gateway.attempts import Attempts
 from gateway.dispatch import Dispatcher
 from gateway.domain.access import Product
 from gateway.domain.catalog import Catalog
 from gateway.domain.response_ids import Ids
+from gateway.guarding import Guardian
 from gateway.limits.limiter import Limiter
 from gateway.metering.records import Recorder
 from gateway.metering.tokens import TokenCounter
@@ -30,6 +32,7 @@ class Parts(msgspec.Struct, frozen=True):
     """What a street is made of. `catalog` returns what can serve, as it stands now."""
 
     catalog: Callable[[], Awaitable[Catalog]]
+    guardian: Guardian
     authenticator: Authenticator
     products: Cached[Product]
     limiter: Limiter
@@ -70,7 +73,9 @@ def assemble(parts: Parts) -> Pipeline:
         authenticator=parts.authenticator,
         products=parts.products,
         admission=Admission(parts.limiter, dispatcher.count, clock),
+        guardian=parts.guardian,
         dispatcher=dispatcher,
+        answering=Answering(settlement, parts.ids, clock),
         health=parts.health,
         settlement=settlement,
         ids=parts.ids,

@@ -12,14 +12,16 @@ import msgspec
 
 from gateway.adapters.catalog_source import load_catalog
 from gateway.adapters.late_queue import LateQueue
+from gateway.adapters.late_safety import LateSafety
 from gateway.adapters.spool import FileSpool
 from gateway.adapters.upstream import Client, PooledUpstream
 from gateway.adapters.upstream_aiohttp import AiohttpUpstream
 from gateway.domain.catalog import Catalog
 from gateway.domain.deployment import Auth
 from gateway.domain.secret_references import is_referred
+from gateway.guardrails.check import guardrail_check
 from gateway.metering.price_table import bundled_prices
-from gateway.ports import Blobs, Clock, JobQueue, Tables
+from gateway.ports import Blobs, Clock, ContentSafety, JobQueue, Tables
 from gateway.receivers import Receivers, open_receivers, webhook_fault
 from gateway.settings import Settings, SettingsError
 
@@ -61,11 +63,13 @@ class Doors(msgspec.Struct, frozen=True):
     tables: Tables
     blobs: Blobs
     upstream: Client
+    safety: ContentSafety | None
 
     async def close(self) -> None:
         """Close them all."""
-        for each in (self.receivers, self.upstream, self.tables, self.blobs, self.identity):
-            await each.close()
+        for each in (self.receivers, self.upstream, self.safety, self.tables, self.blobs, self.identity):
+            if each is not None:
+                await each.close()
 
 
 async def open_doors(settings: Settings, clock: Clock) -> Doors:
@@ -76,10 +80,11 @@ async def open_doors(settings: Settings, clock: Clock) -> Doors:
         SettingsError: A location is none.
     """
     identity = Identity(settings.identity_client_id)
-    catalog = await load_catalog(settings.catalog, settings.environment, book=bundled_prices())
+    catalog = await load_catalog(settings.catalog, settings.environment, book=bundled_prices(), check=guardrail_check)
     receivers = _receivers(settings, open_queue(settings, identity), clock)
     tables, blobs = await open_stores(settings, identity)
-    return Doors(identity, catalog, receivers, tables, blobs, _upstream(settings, identity, clock, catalog))
+    upstream = _upstream(settings, identity, clock, catalog)
+    return Doors(identity, catalog, receivers, tables, blobs, upstream, open_safety(settings, identity, clock))
 
 
 def _upstream(settings: Settings, identity: Identity, clock: Clock, catalog: Catalog) -> Client:
@@ -163,6 +168,21 @@ def open_queue(settings: Settings, identity: Identity) -> JobQueue | None:
         return opened
 
     return LateQueue(connect)
+
+
+def open_safety(settings: Settings, identity: Identity, clock: Clock) -> ContentSafety | None:
+    """Return Content Safety, connected by the first text that it judges; None where it is not configured."""
+    safety = settings.safety
+    if not safety.endpoint:
+        return None
+
+    async def connect() -> ContentSafety:
+        module = await asyncio.to_thread(importlib.import_module, "gateway.adapters.content_safety")
+        credential = None if safety.key else await identity.credential()
+        connected: ContentSafety = module.connect(safety.endpoint, safety.key, credential, clock)
+        return connected
+
+    return LateSafety(connect)
 
 
 def open_spool(settings: Settings) -> FileSpool:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from gateway.access.administration import Administration
+from gateway.access.administration_guardrails import GuardrailAdministration
 from gateway.access.administration_subscriptions import SubscriptionAdministration
 from gateway.access.audit import Audit
 from gateway.access.authenticate import Authenticator
@@ -30,11 +31,19 @@ from gateway.alerts.office import open_office
 from gateway.alerts.overhearing import OverheardTables
 from gateway.assembly import Parts, assemble
 from gateway.budgets import Budgets
-from gateway.connections import open_doors, open_spool
+from gateway.connections import Doors, open_doors, open_spool
 from gateway.domain.access import DEFAULT_TENANT, Network
 from gateway.domain.catalog import Catalog
+from gateway.domain.guardrails import Guardrail
 from gateway.domain.ids import random_hex
 from gateway.errors import GatewayError, Unavailable
+from gateway.guarding import Guardian
+from gateway.guardrails.build import Workshop, build_guard
+from gateway.guardrails.check import guardrail_check
+from gateway.guardrails.kinds import Guard
+from gateway.guardrails.remembered import Remembered
+from gateway.guardrails.trial import TrialRoom
+from gateway.guardrails.vault import Vault
 from gateway.limits.administration import LimitsAdministration
 from gateway.limits.limiter import Limiter
 from gateway.limits.proof import Prover
@@ -65,6 +74,7 @@ class Gateway(msgspec.Struct, frozen=True):
     settings: Settings
     pipeline: Pipeline
     administration: Administration
+    guardrails: GuardrailAdministration
     subscriptions: SubscriptionAdministration
     audit: Audit
     alerts: Desk
@@ -99,9 +109,11 @@ async def build(settings: Settings) -> Gateway:
     control, live = _control(tables, catalog, health)
     memory = Memory(directory, clock)
     office = open_office(tables, clock, doors.receivers.targets, {"limits": Reconciler(tables, clock).reconcile_all})
+    vault, build = Vault(tables, pepper, clock), _builder(doors)
     limiter = Limiter(OverheardTables(tables, office.desk.announced), clock, random_hex(8), rng)
     parts = Parts(
         catalog=_current(shared, live),
+        guardian=Guardian(build, vault, clock),
         authenticator=_authenticator(settings, memory),
         products=memory.products,
         limiter=limiter,
@@ -125,7 +137,8 @@ async def build(settings: Settings) -> Gateway:
     return Gateway(
         settings=settings,
         pipeline=assemble(parts),
-        administration=Administration(directory, memory),
+        administration=Administration(directory, memory, guardrail_check),
+        guardrails=GuardrailAdministration(directory, TrialRoom(build, clock).try_out, guardrail_check),
         subscriptions=SubscriptionAdministration(directory, memory),
         audit=Audit(tables, clock),
         alerts=office.desk,
@@ -139,6 +152,11 @@ async def build(settings: Settings) -> Gateway:
         front=_front(settings),
         close=close,
     )
+
+
+def _builder(doors: Doors) -> Callable[[Guardrail], Guard]:
+    workshop = Workshop(doors.safety, doors.upstream, doors.catalog.guard_backends, Remembered(clock))
+    return lambda guardrail: build_guard(guardrail, workshop)
 
 
 def _warn_of_unpriced(catalog: Catalog) -> None:

@@ -1,7 +1,7 @@
 """`x-gateway-explain: true`: where a call would go and why, without calling a model or spending anything of the caller's.
 
     {"object": "gateway.explanation", "request_id", "identity": {…}, "limits": {…}, "model": {…}, "rule", "needs": […],
-     "data_zone", "tokens": {…}, "strategy", "candidates": [{"deployment", "position", "reason", …}],
+     "data_zone", "guardrails": [verdicts], "classification": […], "tokens": {…}, "strategy", "candidates": [{"deployment", "position", "reason", …}],
      "rejected": [{"deployment", "code", "reason", "retry_after_s"}], "refusal", "tiers": […], "fallbacks": {…}}
 
 It names deployments, as x-gateway-deployment does; no backend's address, key or subscription is in it.
@@ -16,7 +16,9 @@ from gateway.domain.access import Principal, Product
 from gateway.domain.call import Answer, Candidate, Rejection, Usage
 from gateway.domain.deployment import Deployment
 from gateway.domain.request import Request
-from gateway.errors import RequestError
+from gateway.domain.verdict_text import to_document
+from gateway.errors import GatewayError, GuardrailBlocked, GuardrailUnavailable, RequestError
+from gateway.guarding import Guardian
 from gateway.metering.pricing import cost_micro_usd
 from gateway.routing.health import Health
 from gateway.routing.plan import Load, refusal
@@ -35,22 +37,26 @@ def wanted(headers: Any) -> bool:
     return bool(text.lower() == "true")
 
 
-async def explain(dispatcher: Dispatcher, health: Health, flight: Flight, request: Request, product: Product, now_s: float) -> Answer:
+async def explain(
+    dispatcher: Dispatcher, guardian: Guardian, health: Health, flight: Flight, request: Request, product: Product, now_s: float
+) -> Answer:
     """Return the decision on a call.
 
     Args:
         dispatcher: Decides.
+        guardian: Inspects the request.
         health: How the deployments do.
         flight: The call's; it gets a record, as every call does.
         request: The call.
         product: The caller's.
         now_s: On the Clock.
     """
+    request, blocked = await _guarded(guardian, flight, request, product)
     target, confined = dispatcher.target(flight, request)
     kind = dispatcher.kind(request)
     plan, load = await dispatcher.plan(request, target, kind)
     model, fallbacks = target.model, target.model.fallbacks
-    refused = None if plan.candidates else refusal(model, request.call, kind, plan.rejections)
+    refused = blocked or (None if plan.candidates else refusal(model, request.call, kind, plan.rejections))
     states = {state.deployment: state for state in health.states(now_s)}
     explanation: dict[str, Any] = {
         "object": "gateway.explanation",
@@ -58,6 +64,8 @@ async def explain(dispatcher: Dispatcher, health: Health, flight: Flight, reques
         "identity": _identity(request.principal),
         "limits": {"product": product.limits, "subscription": request.principal.limits},
         "model": {"asked": request.call.model, "resolved": request.model.id, "served": model.id},
+        "guardrails": [to_document(verdict) for verdict in flight.draft.verdicts],
+        "classification": sorted(request.labels_found),
         "rule": target.rule or None,
         "confined": confined,
         "operation": request.call.operation.value,
@@ -79,6 +87,17 @@ async def explain(dispatcher: Dispatcher, health: Health, flight: Flight, reques
         "lifecycle": model.lifecycle,
     }
     return Answer(headers={"x-gateway-model": model.id}, body=msgspec.json.encode(explanation))
+
+
+async def _guarded(guardian: Guardian, flight: Flight, request: Request, product: Product) -> tuple[Request, GatewayError | None]:
+    """Return the request as it would go to the model, and what refuses it."""
+    try:
+        inspected, guarded = await guardian.inspect(flight.draft, request, product)
+        if guarded is not None:
+            await guarded.settled()
+    except (GuardrailBlocked, GuardrailUnavailable) as refused:
+        return request, refused
+    return inspected, None
 
 
 def _identity(principal: Principal) -> dict[str, Any]:

@@ -6,11 +6,12 @@
 4. **resolve** the public model's name → model; an id that an earlier answer carried → its deployment.
 5. **authorize** the model against the caller's product.
 6. **admit** what the call may use at most → reserved from every limit; refused = 429, or 403 for quotas and budgets.
-7. **guard input** (its place is here; guardrails are still to come).
-8. **look up** the cache (likewise).
+7. **guard input** allow | redact | block; what is asked of a service runs at once, or beside the model where it is said so.
+8. **look up** the cache (its place is here; it is still to come).
 9. **plan** rules → tiers, pool or fallbacks; each pool → ordered candidates, with the reason for each (`dispatch.py`).
 10. **attempt** encode → send → first content. Until then an error is classified and decided: next candidate, another model, or stop.
-11. **answer** decode → the client's JSON, or its stream. After the first content an error ends the stream as one typed event.
+11. **answer** decode → guarded, on streams by a window → the client's JSON, or its stream (`answering.py`). After the first content
+    an error ends the stream as one typed event.
 12. **settle** exactly once, also when the client disconnects: usage → cost → reservation → usage record. It never awaits.
 
 Order rule: cheap before dear, free before paid, refusal before spending. Every surface goes down this street.
@@ -18,7 +19,6 @@ Order rule: cheap before dear, free before paid, refusal before spending. Every 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 import msgspec
 
@@ -26,11 +26,12 @@ from gateway.access.authenticate import Authenticator
 from gateway.access.authorize import authorize, find_model, find_origin
 from gateway.access.cached import Cached
 from gateway.admission import Admission, units_at_most
-from gateway.costcheck import PLAN, planned
+from gateway.answering import Answering, served_by
+from gateway.costcheck import planned
 from gateway.dispatch import Dispatcher
 from gateway.domain import models_list
 from gateway.domain.access import Principal, Product
-from gateway.domain.call import Answer, Call, Inbound, Operation, Usage
+from gateway.domain.call import Answer, Call, Inbound, Operation
 from gateway.domain.catalog import Catalog, allows
 from gateway.domain.deadline import read_timeout_s
 from gateway.domain.labels import read_labels
@@ -38,19 +39,19 @@ from gateway.domain.output_limit import within
 from gateway.domain.policy import LifecycleState
 from gateway.domain.readers import READERS
 from gateway.domain.request import Request
-from gateway.domain.response_ids import WITH_IDS, Ids, sealer, unseal
+from gateway.domain.response_ids import WITH_IDS, Ids, unseal
 from gateway.domain.trace import Trace, continue_trace
-from gateway.domain.transforms import TRANSFORMED, transform
 from gateway.enrichment import enrich
 from gateway.errors import GatewayError, ModelNotFound, RequestError
 from gateway.explain import explain, wanted
+from gateway.guarding import Guardian
+from gateway.guardrails.guarded import Guarded
 from gateway.metering.draft import Draft
-from gateway.metering.pricing import cost_micro_usd
 from gateway.opening import Opened
 from gateway.ports import Clock, Upstream
-from gateway.relay import Noting, Relay
+from gateway.relay import Noting
 from gateway.routing.health import Health
-from gateway.routing.lifecycle import headers_of, refuse_retired
+from gateway.routing.lifecycle import refuse_retired
 from gateway.settlement import Flight, Settlement
 
 type ReceiveBody = Callable[[], Awaitable[bytes]]
@@ -67,7 +68,9 @@ class Pipeline:
         authenticator: Step 2.
         products: Products by id, for steps 4 and 5.
         admission: Step 6.
+        guardian: Step 7.
         dispatcher: Steps 9 and 10.
+        answering: Step 11.
         health: How the deployments do.
         settlement: Step 12.
         ids: Seals what leads back to a deployment.
@@ -83,7 +86,9 @@ class Pipeline:
         authenticator: Authenticator,
         products: Cached[Product],
         admission: Admission,
+        guardian: Guardian,
         dispatcher: Dispatcher,
+        answering: Answering,
         health: Health,
         settlement: Settlement,
         ids: Ids,
@@ -95,7 +100,9 @@ class Pipeline:
         self._authenticator = authenticator
         self._products = products
         self._admission = admission
+        self._guardian = guardian
         self._dispatcher = dispatcher
+        self._answering = answering
         self._health = health
         self._settlement = settlement
         self._ids = ids
@@ -117,7 +124,7 @@ class Pipeline:
         draft = Draft(inbound)
         trace = continue_trace(inbound.headers.get("traceparent"))
         draft.trace_id = trace.trace_id
-        flight = Flight(draft)
+        flight, guarded = Flight(draft), None
         try:
             with Noting(draft):
                 principal = draft.principal = await self._authenticator.authenticate(inbound)
@@ -144,16 +151,19 @@ class Pipeline:
                     draft.changes.append(change)
                 request = Request(call, model, catalog, principal, read_labels(inbound.headers, principal.user), deadline_s)
                 if wanted(inbound.headers):
-                    return await explain(self._dispatcher, self._health, flight, request, product, self._clock.now_s())
+                    return await explain(self._dispatcher, self._guardian, self._health, flight, request, product, self._clock.now_s())
                 if product.call_cost is not None:
                     request = await self._confirm(flight, request, product)
                 flight.reservation = await self._admission.admit(draft, request, product)
                 if request.model.enrich or request.model.transform:
                     request = await self._shape(draft, request)
+                request, guarded = await self._guardian.inspect(draft, request, product)
                 flight.call = request.call
-                opened = await self._open(flight, request)
-                return self._answer(flight, request, opened)
+                opened = await self._open(flight, request, guarded)
+                return await self._answering.answer(flight, request, opened, guarded)
         finally:
+            if guarded is not None:
+                guarded.close()
             if not flight.handed_over:
                 self._settlement.settle(flight)
 
@@ -184,12 +194,14 @@ class Pipeline:
             flight.draft.changes.append("drafted")
         return request
 
-    async def _open(self, flight: Flight, request: Request) -> Opened:
+    async def _open(self, flight: Flight, request: Request, guarded: Guarded | None) -> Opened:
         """Steps 9 and 10; a failure says how far they came."""
         try:
-            return await self._dispatcher.open(flight, request)
+            if guarded is None:
+                return await self._dispatcher.open(flight, request)
+            return await self._guardian.open(self._dispatcher.open, flight, request, guarded)
         except GatewayError as exc:
-            exc.headers = {**exc.headers, **_served_by(flight.draft)}
+            exc.headers = {**exc.headers, **served_by(flight.draft)}
             raise
 
     async def _shape(self, draft: Draft, request: Request) -> Request:
@@ -206,51 +218,11 @@ class Pipeline:
         draft.upstream_wait_s += self._clock.now_s() - started_s
         return msgspec.structs.replace(request, call=call)
 
-    def _answer(self, flight: Flight, request: Request, opened: Opened) -> Answer:
-        """Step 11: hand the stream over, with the duty to settle; or hand the whole answer on."""
-        draft, call = flight.draft, request.call
-        headers = {**_served_by(draft), **flight.reservation.headers}
-        if flight.plan:
-            headers[PLAN] = flight.plan
-        if request.model.lifecycle.state is LifecycleState.DEPRECATED:
-            headers |= headers_of(request.model, self._clock.utc())
-        headers["x-gateway-overhead-ms"] = f"{draft.overhead_s(self._clock.now_s()) * 1000:.3f}"
-        seal = self._sealer(draft, request) if call.operation in WITH_IDS else None
-        if opened.chunks is not None and opened.decoder is not None:
-            ended = partial(self._end_stream, flight)
-            relay = Relay(draft, opened.response, opened.chunks, opened.held, opened.decoder, self._clock, ended, seal)
-            flight.handed_over = True
-            return Answer(headers=headers, stream=relay)
-        assert opened.completion is not None  # an attempt opens one or the other
-        completion = opened.completion
-        draft.status = opened.response.status
-        draft.first_token_s = draft.last_byte_s = self._clock.now_s()
-        draft.finish_reason = completion.finish_reason
-        flight.usage = self._settlement.used(flight, call, completion)
-        if flight.usage is not None and (cost := cost_micro_usd(flight.usage, flight.price)) is not None:
-            headers["x-gateway-cost-usd"] = f"{cost / 1_000_000:.6f}"
-        body = completion.body if seal is None else seal(completion.body)
-        if request.model.transform and call.operation in TRANSFORMED:
-            body = transform(call.operation, body, request.model.transform)
-            draft.changes.append("transformed")
-        return Answer({**completion.headers, **headers}, body, status=draft.status, content_type=completion.content_type)
-
     async def _ids_loaded(self) -> None:
         """Import what seals ids in a thread, once: it takes longer than a call may be held up."""
         if not self._ids_ready:
             await asyncio.to_thread(self._ids.load)
             self._ids_ready = True
-
-    def _sealer(self, draft: Draft, request: Request) -> Callable[[bytes], bytes]:
-        served = msgspec.structs.replace(request.call, model=request.call.origin or request.model.id)
-        return sealer(served, request.principal.tenant, draft.deployment, self._ids)
-
-    def _end_stream(self, flight: Flight, usage: Usage | None, text: str, error: GatewayError | None) -> None:
-        flight.usage = self._settlement.once(flight, usage)
-        flight.text = text
-        if error is not None and flight.place is not None:
-            flight.place.broke(error)
-        self._settlement.settle(flight)
 
     async def _list_models(self, inbound: Inbound, principal: Principal, catalog: Catalog) -> Answer:
         product = await self._products.get(principal.product)
@@ -271,17 +243,6 @@ class Pipeline:
         if len(body) > LARGE_BODY_BYTES:
             return await asyncio.to_thread(read, complete, trace.traceparent)
         return read(complete, trace.traceparent)
-
-
-def _served_by(draft: Draft) -> dict[str, str]:
-    headers = {"x-gateway-model": draft.model, "x-gateway-attempts": str(draft.attempts)}
-    if draft.deployment:  # somebody was asked
-        headers["x-gateway-deployment"] = draft.deployment
-    if draft.fallback:
-        headers["x-gateway-fallback"] = draft.fallback
-    if draft.tier:
-        headers["x-gateway-tier"] = draft.tier
-    return headers
 
 
 def _resources(catalog: Catalog) -> Callable[[str], str]:

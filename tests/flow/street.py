@@ -22,6 +22,10 @@ from gateway.domain.deployment import Deployment, PoolMember
 from gateway.domain.limits import Limits
 from gateway.domain.tables import Value
 from gateway.errors import GatewayError
+from gateway.guarding import Guardian
+from gateway.guardrails.build import Workshop, build_guard
+from gateway.guardrails.remembered import Remembered
+from gateway.guardrails.vault import Vault
 from gateway.limits.limiter import Limiter
 from gateway.metering.records import USAGE, Recorder, UsageRecord
 from gateway.metering.tokens import TokenCounter
@@ -30,6 +34,7 @@ from gateway.routing.gate import Gates
 from gateway.routing.health import Health
 from tests.builders import make_deployment, make_inbound, make_model, make_price, make_product, make_subscription
 from tests.fakes.clock import FakeClock
+from tests.fakes.safety import FakeSafety
 from tests.fakes.tables import FakeTables
 from tests.fakes.upstream import FakeUpstream, Reply, Step
 
@@ -119,12 +124,18 @@ class Street:
         self.gates = Gates()
         self.caps = Caps()
 
+        self.safety = FakeSafety()
+        workshop = Workshop(self.safety, self.upstream, self.catalog.guard_backends, Remembered(self.clock))
+        self.vault = Vault(self.tables, PEPPER, self.clock)
+        self.guardian = Guardian(lambda config: build_guard(config, workshop), self.vault, self.clock)
+
         async def current() -> Catalog:
             return self.catalog
 
         self.pipeline = assemble(
             Parts(
                 catalog=current,
+                guardian=self.guardian,
                 authenticator=Authenticator(Cached(self.directory.key_record, self.clock), PEPPER, ADMIN_KEY),
                 products=Cached(self.directory.product, self.clock),
                 limiter=self.limiter,

@@ -1,0 +1,197 @@
+"""Step 7, and the guardrails' part of step 11: which of them hold for a call, and what they did to it.
+
+Those of the caller's product, then its tenant's own rules, in the order cheap before dear. What they take is `guard_s` of the
+record; what they said is in `draft.verdicts`, and from there in the record, in x-gateway-guardrails and in an explanation.
+"""
+
+import asyncio
+import fnmatch
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from gateway.domain.access import Principal, Product
+from gateway.domain.guardrails import Action, Direction, Guardrail, JsonSchema, TenantRule
+from gateway.domain.request import Request
+from gateway.domain.verdict_text import HEADER, header_of
+from gateway.domain.verdicts import Finding, Outcome, Reading
+from gateway.errors import GatewayError, GuardrailUnavailable, UpstreamError
+from gateway.guardrails.build import order_of
+from gateway.guardrails.guarded import Guarded
+from gateway.guardrails.kinds import Guard
+from gateway.guardrails.schema import SchemaCheck, repair_call
+from gateway.guardrails.tally import Tally
+from gateway.guardrails.vault import Vault
+from gateway.metering.draft import Draft
+from gateway.opening import Opened, read_whole, text_of, usage_of
+from gateway.ports import Clock
+from gateway.settlement import Flight
+
+# So many combinations of guardrails and tenants are remembered, by each worker.
+REMEMBERED_CHAINS = 1024
+
+
+class OpenCall(Protocol):
+    """Steps 9 and 10."""
+
+    async def __call__(self, flight: Flight, request: Request, *, whole: bool = False) -> Opened:
+        """Return an answer that has begun; with `whole` one that was read to its end."""
+
+
+class Guardian:
+    """Puts calls under guard.
+
+    Args:
+        build: Makes a guardrail ready to run.
+        vault: Where sessions' placeholders are.
+        clock: The time.
+    """
+
+    def __init__(self, build: Callable[[Guardrail], Guard], vault: Vault, clock: Clock) -> None:
+        self._build = build
+        self._vault = vault
+        self._clock = clock
+        self._chains: OrderedDict[tuple[tuple[str, ...], str], tuple[object, tuple[TenantRule, ...], tuple[Guard, ...]]] = OrderedDict()
+
+    async def inspect(self, draft: Draft, request: Request, product: Product) -> tuple[Request, Guarded | None]:
+        """Inspect a request.
+
+        Args:
+            draft: Takes the verdicts.
+            request: The call.
+            product: The caller's.
+
+        Returns:
+            The request as it goes to the model, and what guards its answer; None where nothing holds for it.
+
+        Raises:
+            GuardrailBlocked: A guardrail refuses it.
+            GuardrailUnavailable: One that fails closed could not run.
+        """
+        guards = self._guards(request, product)
+        if not guards:
+            return request, None
+        started_s = self._clock.now_s()
+        guarded = Guarded(guards, self._vault, request.principal.tenant, _session(request), draft.verdicts.append, self._clock)
+        try:
+            call = await guarded.request(request.call)
+        except GatewayError as exc:
+            exc.headers = {**exc.headers, HEADER: header_of(draft.verdicts)}
+            raise
+        finally:
+            draft.guard_s += self._clock.now_s() - started_s
+        if call is not request.call:
+            draft.changes.append("guarded")
+        labels = frozenset(each.label for each in draft.verdicts if each.label)
+        return msgspec.structs.replace(request, call=call, labels_found=labels), guarded
+
+    async def open(self, open_call: OpenCall, flight: Flight, request: Request, guarded: Guarded) -> Opened:
+        """Open a call whose request has been inspected.
+
+        Args:
+            open_call: Steps 9 and 10.
+            flight: The call's.
+            request: As it goes to the model.
+            guarded: What guards it.
+
+        Raises:
+            GatewayError: Nobody could answer, or a guardrail refuses the request or the answer's form.
+        """
+        form = guarded.form
+        opened = await open_call(flight, request) if form is None else await self._in_form(open_call, flight, request, form, guarded)
+        await self._settled(flight, guarded, opened)
+        return opened
+
+    async def _settled(self, flight: Flight, guarded: Guarded, opened: Opened) -> None:
+        """Wait for what was asked beside the model; an answer that may not be given is let go.
+
+        Raises:
+            GuardrailBlocked: A guardrail refuses the request.
+            GuardrailUnavailable: One that fails closed could not run.
+        """
+        started_s = self._clock.now_s()
+        try:
+            await guarded.settled()
+        except GatewayError as exc:
+            opened.response.close()
+            flight.usage = usage_of(opened)  # it was made, and is paid for
+            exc.headers = {**exc.headers, HEADER: header_of(flight.draft.verdicts)}
+            raise
+        finally:
+            flight.draft.guard_s += self._clock.now_s() - started_s
+
+    async def _in_form(self, open_call: OpenCall, flight: Flight, request: Request, guard: Guard, guarded: Guarded) -> Opened:
+        """Open a call whose answer must have a form; one that has not is asked for once more, with what was wrong.
+
+        Raises:
+            UpstreamError: `answer_invalid`: the model's answer does not have it.
+        """
+        config = guard.config
+        assert isinstance(config, JsonSchema)  # of no other type is there a form
+        check, tally = SchemaCheck(config), Tally(guard, Direction.OUTPUT)
+        opened = await open_call(flight, request, whole=True)
+        fault = await self._fault(check, request, opened, guarded, tally)
+        outcome = None
+        if fault is not None and config.repair:
+            again = msgspec.structs.replace(request, call=repair_call(request.call, text_of(opened), fault))
+            flight.set_aside(usage_of(opened), text_of(opened))
+            opened.response.close()
+            opened = await open_call(flight, again, whole=True)
+            fault = await self._fault(check, request, opened, guarded, tally)
+            outcome = Outcome.REPAIRED if fault is None else None
+        tally.add(Reading((Finding(0, 0, "json_schema", reason=fault),) if fault is not None else ()), 0)
+        flight.draft.verdicts.append(tally.verdict(outcome))
+        if fault is not None and guard.action is Action.BLOCK:
+            opened.response.close()
+            flight.usage = usage_of(opened)
+            raise UpstreamError(
+                f"the model's answer does not have the form that the guardrail {config.id!r} asks for; retry, or ask more simply",
+                code="answer_invalid",
+                headers={HEADER: header_of(flight.draft.verdicts)},
+            )
+        return opened
+
+    async def _fault(self, check: SchemaCheck, request: Request, opened: Opened, guarded: Guarded, tally: Tally) -> str | None:
+        """Return what is wrong with an answer's form; None where nothing is, or where it is no text: a call of a tool, another's words."""
+        started_s = self._clock.now_s()
+        read = read_whole(request.call.operation, opened)
+        if read is None or read[1] or (opened.completion is None and not opened.held):
+            return None
+        text = guarded.original(read[0])
+        try:  # some schemas take the square of an answer's length: other calls go on meanwhile
+            fault = await asyncio.to_thread(check.fault, text)
+        except RecursionError:
+            fault = "it is nested too deeply"
+        tally.add(Reading(), len(text))
+        tally.ms += (self._clock.now_s() - started_s) * 1000
+        return fault
+
+    def _guards(self, request: Request, product: Product) -> tuple[Guard, ...]:
+        """Return the guardrails that hold for a call, in their order; put together once."""
+        principal, known = request.principal, request.catalog.guardrails
+        if not product.guardrails and not principal.rules:
+            return ()
+        key = (product.guardrails, principal.tenant)
+        found = self._chains.get(key)
+        if found is None or found[0] is not known or (found[1] is not principal.rules and found[1] != principal.rules):
+            missing = [name for name in product.guardrails if name not in known]
+            if missing:
+                raise GuardrailUnavailable(f"the guardrail {missing[0]!r} of your product no longer exists; ask the gateway's operator")
+            configs = [known[name] for name in product.guardrails] + list(principal.rules)
+            guards = [self._build(config) for config in configs if _holds(config, principal)]
+            found = self._chains[key] = (known, principal.rules, tuple(sorted(guards, key=order_of)))
+            if len(self._chains) > REMEMBERED_CHAINS:
+                self._chains.popitem(last=False)
+        return found[2]
+
+
+def _holds(config: Guardrail, principal: Principal) -> bool:
+    return not config.tenants or any(fnmatch.fnmatchcase(principal.tenant, glob) for glob in config.tenants)
+
+
+def _session(request: Request) -> str:
+    """Return what the calls of a session share; empty where the call belongs to none. A name that two users use is two sessions."""
+    labels = request.labels
+    return f"{request.principal.subscription}\n{labels.user}\n{labels.session}" if labels.session else ""

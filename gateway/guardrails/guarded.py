@@ -1,0 +1,212 @@
+"""A call under guard: its request is inspected before the model is asked, its answer before the client sees it.
+
+What was masked in the request with a placeholder is put back into the answer, last of all: no guardrail of the answer sees it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.domain.call import Call, Completion, Operation
+from gateway.domain.guardrails import INPUT, BackendFilter, Direction, Fail, JsonSchema, Pii, SystemText, fail_of
+from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Verdict
+from gateway.errors import GuardrailBlocked, GuardrailUnavailable
+from gateway.guardrails.answers import Answered, read_answer, with_answer_texts
+from gateway.guardrails.backend_filter import unchecked
+from gateway.guardrails.blocked import blocked_answer, blocked_request
+from gateway.guardrails.chain import Chain, Note, Side
+from gateway.guardrails.kinds import Guard
+from gateway.guardrails.passages import read_call, with_texts
+from gateway.guardrails.pii import placeholder_name
+from gateway.guardrails.placeholders import Placeholders
+from gateway.guardrails.stream import GuardedStream
+from gateway.guardrails.stream_arguments import is_json
+from gateway.guardrails.system_text import with_system_text
+from gateway.guardrails.vault import Vault
+from gateway.ports import Clock
+
+_INPUT = frozenset(INPUT)
+
+
+class Guarded:
+    """One call under guard.
+
+    Args:
+        guards: Those that hold for it, in their order.
+        vault: Where the placeholders of sessions are.
+        tenant: The caller's.
+        session: What keeps placeholders the same from call to call; empty for this call alone.
+        note: Takes each verdict.
+        clock: The time.
+    """
+
+    def __init__(self, guards: Sequence[Guard], vault: Vault, tenant: str, session: str, note: Note, clock: Clock) -> None:
+        self._guards = guards
+        self._vault = vault
+        self._tenant = tenant
+        self._session = session
+        self._note = note
+        self._clock = clock
+        self._sources: Sequence[Passage] = ()
+        self._placeholders: Placeholders | None = None
+        self._strict = True
+        self._beside: asyncio.Task[GuardrailBlocked | None] | None = None
+
+    @property
+    def form(self) -> Guard | None:
+        """The guardrail that says what form the answer must have."""
+        return next((each for each in self._guards if isinstance(each.config, JsonSchema)), None)
+
+    async def request(self, call: Call) -> Call:
+        """Inspect the request; returns what goes to the model.
+
+        Raises:
+            GuardrailBlocked: One of them refuses it.
+            GuardrailUnavailable: One that fails closed could not run.
+        """
+        read = read_call(call)
+        found = self._sources = read.passages
+        side = Side(found, read.unread)
+        before: list[Guard] = []
+        beside: list[Guard] = []
+        for each in self._guards:
+            if not each.directions.isdisjoint(_INPUT):
+                (beside if getattr(each.config, "mode", "") == "during" else before).append(each)
+        chain = Chain(before, self._tenant, self._clock, self._note, self._mask)
+        if blocked := chain.judge(Direction.MESSAGES, lambda guard: guard.rule(call) if guard.rule is not None else None):
+            raise _refusal(blocked)
+        await self._open_vault(call)
+        if blocked := await chain.run(side):
+            raise _refusal(blocked)
+        if beside:
+            self._beside = asyncio.create_task(self._run_beside(beside, Side([side.now(index) for index in range(len(found))])))
+        call = with_texts(call, {index: side.texts[index] for index in sorted(side.changed)})
+        for guard in reversed(self._guards):
+            if isinstance(guard.config, SystemText):
+                call = with_system_text(call, guard.config.text)
+        return call
+
+    async def _run_beside(self, guards: Sequence[Guard], side: Side) -> GuardrailBlocked | None:
+        blocked = await Chain(guards, self._tenant, self._clock, self._note).run(side)
+        return _refusal(blocked) if blocked else None
+
+    async def settled(self) -> None:
+        """Wait for what runs beside the model; raises as `request` does."""
+        if self._beside is not None and (refusal := await self._beside):
+            raise refusal
+
+    def original(self, text: str) -> str:
+        """Return a text with its placeholders turned back."""
+        return self._placeholders.text(text) if self._placeholders is not None else text
+
+    def close(self) -> None:
+        """End what still runs."""
+        if self._beside is not None:
+            self._beside.cancel()
+
+    async def _open_vault(self, call: Call) -> None:
+        """Fetch the placeholders of the session, and of the conversation that the provider keeps."""
+        masks = next((each for each in self._guards if isinstance(each.config, Pii) and each.config.reversible), None)
+        if masks is None:
+            return
+        self._strict = fail_of(masks.config) is Fail.CLOSED
+        try:
+            self._placeholders = await self._vault.open(self._tenant, self._session, previous=kept_under(call))
+        except GuardrailUnavailable:
+            if self._strict:
+                raise
+            self._placeholders = Placeholders()  # what is masked stays masked; it is not the same in the next call
+
+    async def _mask(self, originals: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+        assert self._placeholders is not None  # opened before anything is masked
+        names = [(placeholder_name(category), original) for category, original in originals]
+        texts = [each.text for each in self._sources]
+        try:
+            assigned = await self._vault.assign(self._placeholders, names, texts)
+        except GuardrailUnavailable:
+            if self._strict:
+                raise
+            assigned = self._placeholders.assign(names, texts)
+        return {pair: assigned[name] for pair, name in zip(originals, names, strict=True)}
+
+    async def answer(self, call: Call, completion: Completion) -> Completion:
+        """Inspect a whole answer; returns what the client gets.
+
+        Raises:
+            GuardrailBlocked: It may not be given, and the call's dialect has no answer that says so.
+            GuardrailUnavailable: A guardrail that fails closed could not run.
+        """
+        guards = [each for each in self._guards if Direction.OUTPUT in each.directions and each is not self.form]
+        if not guards and self._placeholders is None:
+            return completion
+        answered = read_answer(call.operation, completion)
+        side = Side(answered.passages, answered.unread, output=True, sources=self._sources)
+        chain = Chain(guards, self._tenant, self._clock, self._note)
+        blocked = chain.judge(Direction.OUTPUT, lambda guard: self._judged(guard, answered)) or await chain.run(side)
+        if blocked:
+            guard, verdict = blocked
+            return blocked_answer(call, completion, verdict, guard.config.message)
+        if self._placeholders:
+            for index, text in enumerate(side.texts):
+                original = self._placeholders.text(text, json=answered.passages[index].inner is None and is_json(text))
+                if original != text:
+                    side.replace(index, original)
+            await self._keep(call, answered.body.document)
+        return with_answer_texts(answered, {index: side.texts[index] for index in sorted(side.changed)})
+
+    async def _keep(self, call: Call, document: Any) -> None:
+        """Keep what is in use for the calls that continue this answer at its provider."""
+        if call.operation is not Operation.RESPONSES or not self._placeholders or not isinstance(document, dict):
+            return
+        for name in {str(document.get("id") or ""), conversation_of(call)} - {""}:
+            await self._vault.save_under(self._tenant, self._placeholders, name)
+
+    def _judged(self, guard: Guard, answered: Answered) -> Reading | None:
+        """Return what a guardrail says of an answer as a whole; None where it has no rule for it."""
+        document = answered.body.document
+        if isinstance(guard.config, BackendFilter):
+            if not unchecked(answered.operation, document):
+                return NOTHING_FOUND
+            verdict = Verdict(guard.config.id, Direction.OUTPUT, Outcome.UNAVAILABLE, reason="the backend's filter did not run")
+            self._note(verdict)
+            if fail_of(guard.config) is Fail.CLOSED:
+                raise filter_unavailable(guard.config.id)
+            return None
+        if guard.answer_rule is None:
+            return None
+        return guard.answer_rule(answered.operation, document, sum(len(each.text) for each in answered.passages))
+
+    def stream(self, call: Call) -> GuardedStream | None:
+        """Return what looks at the answer's stream; None where nothing does."""
+        guards = [each for each in self._guards if Direction.OUTPUT in each.directions and each is not self.form]
+        if not guards and not self._placeholders:
+            return None
+        return GuardedStream(call, guards, self._placeholders or None, self._note, self._clock, self._sources, tenant=self._tenant)
+
+
+def conversation_of(call: Call) -> str:
+    """Return the id of the conversation at the provider that a call belongs to; empty where it belongs to none."""
+    found = call.document.get("conversation")
+    found = found.get("id") if isinstance(found, dict) else found
+    return found if isinstance(found, str) else ""
+
+
+def kept_under(call: Call) -> str:
+    """Return the id of what a call continues, or fetches, at its provider; empty where it begins anew."""
+    if call.operation is Operation.RESPONSE_ITEM:
+        return call.path.partition("/")[0]
+    if call.operation is not Operation.RESPONSES:
+        return ""
+    previous = call.document.get("previous_response_id")
+    return previous if isinstance(previous, str) else conversation_of(call)
+
+
+def _refusal(blocked: tuple[Guard, Verdict]) -> GuardrailBlocked:
+    guard, verdict = blocked
+    return blocked_request(verdict, guard.config.message)
+
+
+def filter_unavailable(guard: str) -> GuardrailUnavailable:
+    """Make the refusal of an answer that the backend's own content filter could not check."""
+    message = f"the backend's content filter could not check its answer, and the guardrail {guard!r} lets nothing unchecked pass; retry"
+    return GuardrailUnavailable(message, code="content_filter_unavailable", retry_after_s=1.0)
