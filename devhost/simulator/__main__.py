@@ -36,6 +36,7 @@ def _introduce(simulator: Simulator) -> None:
     print("\nEvery deployment and model name answers. These names misbehave:")
     for name, meaning in MODELS.items():
         print(f"  {name:<15} {meaning}")
+    print("\nContent Safety heeds words: sim-hate-4, sim-blocked, sim-attack, sim-lyrics, sim-ungrounded, sim-safety-429 (any fault)")
     print("\nWhat it received: GET /_sim/requests. Try it:")
     print(
         f"  curl -sN '{simulator.url}/openai/deployments/chat/chat/completions?api-version=2024-10-21' -H 'api-key: any'"

@@ -143,10 +143,7 @@ class LanguagePii:
         try:
             raw = msgspec.json.encode(body)
             response = await self._upstream.send(UpstreamRequest(self._backend, "POST", url, _HEADERS, raw), self._timeout_s)
-            try:
-                answer = await response.read()
-            finally:
-                response.close()
+            answer = await response.read()
         except UnicodeEncodeError as exc:
             raise GuardrailUnavailable("a text holds half a character, which Azure AI Language cannot be sent") from exc
         except GatewayError as exc:
