@@ -105,7 +105,7 @@ async def call(path: str, raw: bytes) -> tuple[int, bytes]:
 
     keys = (b"api-key", b"ocp-apim-subscription-key", b"x-api-key", b"x-goog-api-key")
     headers = [*((name, b"key") for name in keys), (b"authorization", b"Bearer key"), (b"anthropic-version", b"2023-06-01")]
-    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"api-version=1", "headers": headers}
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"api-version=1-preview", "headers": headers}
     await create_app()(scope, receive, send)
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
 
@@ -120,10 +120,12 @@ JSON = st.recursive(
     max_leaves=12,
 )
 FIELDS = ["messages", "tools", "tool_choice", "response_format", "stop", "n", "seed", "stream", "stream_options", "input", "text"]
+FIELDS += ["userPrompt", "documents", "blocklistNames", "groundingSources", "qna", "task"]
 ABROAD = ["system", "thinking", "output_config", "stop_sequences", "max_tokens", "contents", "generationConfig", "toolConfig", "requests"]
 ABROAD += ["inferenceConfig", "outputConfig", "texts", "analysisInput", "kind", "data"]
 CHAT = "/openai/deployments/d/chat/completions"
-PATHS = (CHAT, "/v1/embeddings", "/contentsafety/text:analyze", "/contentsafety/text:shieldPrompt")
+SAFETY = ("analyze", "shieldPrompt", "detectProtectedMaterial", "detectGroundedness")
+PATHS = (CHAT, "/v1/embeddings", *(f"/contentsafety/text:{operation}" for operation in SAFETY))
 PATHS_ABROAD = (
     *("/anthropic/v1/messages", "/gemini/v1beta/models/m:generateContent", "/gemini/v1beta/models/m:batchEmbedContents"),
     *("/bedrock/model/m/converse", "/cohere/v2/chat", "/cohere/v2/embed", "/azure-ai/language/:analyze-text", "/azure-ml/score"),
