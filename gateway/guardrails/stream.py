@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from gateway.domain.call import Call, Operation, StreamEvent
-from gateway.domain.guardrails import BackendFilter, Direction, Fail, JsonSchema
+from gateway.domain.guardrails import BackendFilter, Direction, Fail, JsonSchema, fail_of
 from gateway.domain.sse import ServerSentEvent, SseParser, frame
 from gateway.domain.verdicts import Passage, Role, Verdict
 from gateway.errors import GatewayError, GuardrailUnavailable
@@ -80,7 +80,8 @@ class GuardedStream:
         tenant: str,
     ) -> None:
         read = [each for each in guards if Direction.OUTPUT in each.directions and Role.ASSISTANT in each.roles]
-        self._watch = Watch([each for each in read if not isinstance(each.config, JsonSchema)], note, clock, sources, tenant)
+        judging = [each for each in read if not isinstance(each.config, JsonSchema)]
+        self._watch = Watch(call.operation, judging, note, clock, sources, tenant)
         self._filters = [each for each in read if isinstance(each.config, BackendFilter)]
         self._operation = call.operation
         self._dialect = _dialect(call, Texts(self._watch, unmask))
@@ -94,6 +95,11 @@ class GuardedStream:
         """Whether it has ended the stream itself."""
         return self._watch.ended
 
+    @property
+    def response_id(self) -> str:
+        """The id of the response that was streamed, as the backend gave it; empty for all other answers."""
+        return self._dialect.response_id if isinstance(self._dialect, ResponsesDialect) else ""
+
     async def feed(self, events: list[StreamEvent]) -> list[StreamEvent]:
         """Take events and return those that the client may have now."""
         out: list[StreamEvent] = []
@@ -103,7 +109,7 @@ class GuardedStream:
             made = event if self._dialect is None else await self._taken(self._dialect, event)
             out.append(made)
             if made.done or made.error is not None:
-                await self._finish()
+                self.close()
         return out
 
     def close(self) -> None:
@@ -116,13 +122,6 @@ class GuardedStream:
     def _abandon(self) -> None:
         for channel in self._dialect.channels.values() if self._dialect is not None else ():
             channel.abandon()
-
-    async def _finish(self) -> None:
-        self._over = True
-        if not self._watch.ended:
-            self._abandon()
-            await self._watch.settle()
-        self.close()
 
     async def _taken(self, dialect: Dialect, event: StreamEvent) -> StreamEvent:
         sent = self._parser.feed(event.data) if event.data else []
@@ -143,6 +142,9 @@ class GuardedStream:
                     break
         except _Unreadable:
             return msgspec.structs.replace(event, data=b"".join(pieces), error=self._unreadable(), done=False)
+        if event.done and not self._watch.ended:
+            self._abandon()
+            await self._watch.settle()
         if self._watch.ended:
             return self._ended(dialect, event, pieces)
         if not changed:
@@ -169,7 +171,7 @@ class GuardedStream:
         """The backend's own filter could not check this."""
         for guard in self._filters:
             self._watch.tallies[guard.config.id][1].failed("the backend's content filter could not run")
-            if guard.config.fail is Fail.CLOSED:
+            if fail_of(guard.config) is Fail.CLOSED:
                 self._watch.failed(guard, _UNCHECKED)
 
     def _ended(self, dialect: Dialect, event: StreamEvent, pieces: list[bytes]) -> StreamEvent:

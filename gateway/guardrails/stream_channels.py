@@ -3,11 +3,15 @@
 `Channel`: a text that comes in pieces. For those that come whole see `stream_texts.py`.
 """
 
+import re
 from typing import Protocol
 
+from gateway.guardrails.stream_reader import CHUNK
 from gateway.guardrails.stream_segments import Segments
-from gateway.guardrails.stream_watch import CHUNK, Watch
+from gateway.guardrails.stream_watch import Watch
 from gateway.guardrails.window import Window
+
+_JSON = re.compile(r'\s*(?:\{\s*"|\[\s*[\["{])')
 
 
 class Unmask(Protocol):
@@ -29,7 +33,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_cleared", "_collected", "_original", "_placeholder", "_released", "_reporting", "_stages", "_unmask", "_watch", "_window",
+        "_cleared", "_collected", "_json", "_original", "_placeholder", "_released",
+        "_reporting", "_stages", "_unmask", "_watch", "_window",
     )  # fmt: skip
 
     def __init__(self, watch: Watch, unmask: Unmask | None) -> None:
@@ -40,6 +45,7 @@ class Channel:
         self._stages = [Segments(watch, readers) for readers in (watch.masking, watch.judging) if readers]
         self._collected = ""  # for those that judge stretches and only report
         self._placeholder = ""  # the beginning of one
+        self._json: bool | None = None  # the text is a JSON document, whose strings stay strings; None before it begins
         self._original: list[str] = []
         self._cleared: list[str] = []
         self._released: list[str] = []
@@ -61,6 +67,9 @@ class Channel:
 
     async def push(self, piece: str) -> str:
         """Take the next piece and return what the client may have now."""
+        if self._watch.ended:
+            return ""
+        self._watch.grew(len(piece))
         if self._watch.ended:
             return ""
         self._original.append(piece)
@@ -116,7 +125,9 @@ class Channel:
             if not end:
                 place = self._unmask.open_from(text)
                 text, self._placeholder = text[:place], text[place:]
-            text = self._unmask.text(text, json=False)
+            if self._json is None and text.lstrip():
+                self._json = _JSON.match(text) is not None
+            text = self._unmask.text(text, json=bool(self._json))
         if text:
             self._released.append(text)
             if self._unmask is None:

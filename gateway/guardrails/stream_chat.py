@@ -19,6 +19,7 @@ from gateway.guardrails.stream_dialect import Common, Document
 from gateway.guardrails.stream_texts import Texts
 
 _TEXTS = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
+_CALLS = frozenset({"tool_calls", "function_call"})
 _NO_TEXTS = frozenset({"role", "name"})
 _CALLED = (("function", "arguments"), ("custom", "input"))
 _NEVER_COPIED = frozenset({"choices", "usage", "prompt_filter_results", "obfuscation"})
@@ -103,10 +104,8 @@ class ChatDialect(Common):
             if name in _TEXTS and type(value) is str:
                 said[name] = await self.channel((index, name)).push(value)
                 changed = changed or said[name] != value
-            elif name == "tool_calls":
-                changed = self._hold(index, value) or changed
-            elif name == "function_call":
-                changed = self._keep((index, None, "function_call"), value, "arguments") or changed
+            elif name in _CALLS:
+                changed = self._call(index, said, name) or changed
             elif name == "audio":
                 changed = await self._sound(index, value) or changed
             elif name == "thinking_blocks":
@@ -116,6 +115,21 @@ class ChatDialect(Common):
             else:
                 changed = await self.texts.rewrite({name: value}) or changed
         return changed
+
+    def _call(self, index: int, said: Document, name: str) -> bool:
+        if not self._may(name, said[name]):
+            said[name] = []
+            return True
+        if name == "function_call":
+            return self._keep((index, None, name), said[name], "arguments")
+        return self._hold(index, said[name])
+
+    def _may(self, name: str, value: Any) -> bool:
+        """Tell whether what is called may be."""
+        named = [value] if name == "function_call" else [called.get(kind) or {} for called in value for kind, _ in _CALLED]
+        if any(each.get("name") for each in named):
+            self.watch.grew(0, {"choices": [{"message": {name: value}}]})
+        return not self.watch.ended
 
     def _hold(self, index: int, calls: list[Document]) -> bool:
         changed = False

@@ -68,7 +68,8 @@ class MessagesDialect(Common):
             return bool(block[name] != text) or await self._others(block, name)
         if kind in _OF_BLOCK or kind == "redacted_thinking":
             return await self._others(block, name)
-        changed = await self.texts.rewrite(block)
+        self.watch.grew(0, {"content": [block]})
+        changed = False if self.watch.ended else await self.texts.rewrite(block)
         if self.watch.ended:
             self._open.pop()  # the client never hears of it
         return changed

@@ -51,6 +51,7 @@ class ResponsesDialect(Common):
         if type(document.get("response")) is dict:
             return await self._whole(document, kind)
         before = await self._done(document, kind)
+        self._call([(document.get("output_index"), document.get("item"))])
         if self.watch.ended:
             return before
         changed = await self.texts.rewrite({name: value for name, value in document.items() if type(value) in {dict, list}})
@@ -124,7 +125,9 @@ class ResponsesDialect(Common):
         """Read an event that holds the response itself."""
         response = document["response"]
         before = await self.rest() if kind in _ENDS else []
-        changed = await self.texts.rewrite(response["output"]) if response.get("output") and not self.watch.ended else False
+        output = response.get("output") or []
+        self._call(list(enumerate(output)))
+        changed = await self.texts.rewrite(output) if output and not self.watch.ended else False
         if self.watch.ended:
             return before
         unmask = self.texts.unmask
@@ -135,6 +138,17 @@ class ResponsesDialect(Common):
                 response[name] = original
         self._response = response
         return [*before, document] if changed or before else None
+
+    @property
+    def response_id(self) -> str:
+        """Its id, as the backend gave it."""
+        return str(self._response.get("id") or "")
+
+    def _call(self, items: list[tuple[Any, Any]]) -> None:
+        """Ask whether what is called may be, once for each item."""
+        new = [item for index, item in items if type(item) is dict and index not in self._items]
+        if new and not self.watch.ended:
+            self.watch.grew(0, {"output": new})
 
     def _follow(self, document: Document, kind: str) -> None:
         """Keep what is open, for an ending of our own."""

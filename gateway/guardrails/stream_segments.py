@@ -7,7 +7,8 @@ characters wait to be judged again with what follows: a name that the boundary c
 
 from collections.abc import Sequence
 
-from gateway.guardrails.stream_watch import Reader, Watch
+from gateway.guardrails.stream_reader import Reader
+from gateway.guardrails.stream_watch import Watch
 from gateway.guardrails.window import cut, settled
 
 OVERLAP = 100  # characters

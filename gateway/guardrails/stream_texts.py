@@ -10,7 +10,8 @@ from typing import Any
 from gateway.domain.verdicts import Finding
 from gateway.guardrails.stream_arguments import is_json, literals, rejoined
 from gateway.guardrails.stream_channels import Channel, Unmask
-from gateway.guardrails.stream_watch import Reader, Watch
+from gateway.guardrails.stream_reader import Reader
+from gateway.guardrails.stream_watch import Watch
 from gateway.guardrails.window import Cut, Found, Window, cut
 
 # Members that hold no words: what they are called, what they refer to, what is signed, sealed, or no text.
@@ -48,6 +49,7 @@ class Texts:
         """Return what the client may have of these texts; empty ones where the stream has ended over them."""
         watch = self.watch
         unsaid = [text for text in dict.fromkeys(texts) if text and text not in self._said]
+        watch.grew(sum(map(len, unsaid)))
         cleared = [self._cleared(text) for text in unsaid]
         for readers in (watch.masking, watch.judging):
             if readers and cleared and not watch.ended:

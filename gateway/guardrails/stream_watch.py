@@ -8,97 +8,29 @@
 | any | report | the same pieces and stretches, but nothing waits for it |
 
 A service that fails once in a stream is not asked again: every stretch would wait for it in vain. If it fails closed, the
-stream breaks there; a guardrail that only reports breaks nothing.
+stream breaks there.
+
+What is said of an answer as a whole (`answer_rule`: its size, the tools that it calls) is asked as it grows, until it finds
+something.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from gateway.domain.guardrails import Action, Direction, Fail
-from gateway.domain.verdicts import Finding, Passage, Reading, Role, Verdict
+from gateway.domain.call import Operation
+from gateway.domain.guardrails import Action, Direction, Fail, fail_of
+from gateway.domain.verdicts import Passage, Verdict
 from gateway.errors import GuardrailUnavailable
-from gateway.guardrails.kinds import Detector, Guard, Service
+from gateway.guardrails.kinds import AnswerRule, Guard
+from gateway.guardrails.stream_reader import Reader
 from gateway.guardrails.tally import Tally
-from gateway.guardrails.window import CONTEXT, Found
+from gateway.guardrails.window import Found
 from gateway.ports import Clock
 
-CHUNK = 1000  # characters of a stretch, where a guardrail does not say
-TIMEOUT_S = 3.0
-_HIDDEN = "[REDACTED]"
 _TOO_LATE = "the stream ended first"
-
-
-class Reader:
-    """One detector, or one service, of a guardrail, at work on a stream.
-
-    Args:
-        guard: Whose it is.
-        tally: Where its findings are counted.
-        clock: Measures it.
-        detector: What reads; None for a service.
-    """
-
-    __slots__ = ("_clock", "blocks", "chunk", "context", "detector", "guard", "off", "redacts", "service", "tally")
-
-    def __init__(self, guard: Guard, tally: Tally, clock: Clock, detector: Detector | None) -> None:
-        self.guard = guard
-        self.tally = tally
-        self.detector = detector
-        self.service: Service | None = guard.service if detector is None else None
-        self.blocks = guard.action is Action.BLOCK
-        self.redacts = guard.action is Action.REDACT
-        self.context = max(CONTEXT, getattr(detector, "context", CONTEXT))
-        self.chunk: int = getattr(guard.config, "chunk", CHUNK)
-        self.off = False  # it failed, and is not asked again
-        self._clock = clock
-
-    def read(self, text: str) -> Reading:
-        """Return what stands in a text."""
-        assert self.detector is not None  # only detectors read
-        started_s = self._clock.now_s()
-        reading = self.detector.read(text, Role.ASSISTANT)
-        self.tally.ms += (self._clock.now_s() - started_s) * 1000
-        if reading.score is not None:
-            self.tally.add(Reading((), reading.score), 0)
-        return reading
-
-    def open_from(self, text: str) -> int:
-        """Return from where on more text could make a finding of it."""
-        assert self.detector is not None  # only detectors read
-        started_s = self._clock.now_s()
-        place = self.detector.open_from(text)
-        self.tally.ms += (self._clock.now_s() - started_s) * 1000
-        return place
-
-    async def ask(self, text: str, sources: Sequence[Passage], tenant: str) -> Reading:
-        """Return what the service says of a text.
-
-        Raises:
-            GuardrailUnavailable: It gave no verdict.
-        """
-        assert self.service is not None  # only services are asked
-        started_s = self._clock.now_s()
-        try:
-            async with asyncio.timeout(getattr(self.guard.config, "timeout_s", TIMEOUT_S)):
-                reading = (await self.service.inspect([Passage((), text, Role.ASSISTANT)], sources, tenant=tenant))[0]
-        except TimeoutError as exc:
-            raise GuardrailUnavailable("timeout") from exc
-        finally:
-            self.tally.ms += (self._clock.now_s() - started_s) * 1000
-        self.tally.add(Reading((), reading.score), 0)
-        return reading
-
-    def replacement(self, finding: Finding, original: str) -> str:
-        """Return what takes the place of a finding."""
-        detector = self.guard.detector
-        return detector.replacement(finding, original) if detector is not None else _HIDDEN
-
-    def count(self, findings: Sequence[Finding], characters: int) -> None:
-        """Count findings that are final, and the characters they were looked for in."""
-        if not self.off:
-            self.tally.add(Reading(tuple(findings)), characters)
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -112,7 +44,8 @@ class Watch:
     """The guardrails of one stream.
 
     Args:
-        guards: Those that look at the answer; services and detectors only.
+        operation: What was asked for.
+        guards: Those that look at the answer.
         note: Takes each verdict, once.
         clock: Measures them.
         sources: The request's passages.
@@ -120,7 +53,13 @@ class Watch:
     """
 
     def __init__(
-        self, guards: Iterable[Guard], note: Callable[[Verdict], None], clock: Clock, sources: Sequence[Passage], tenant: str
+        self,
+        operation: Operation,
+        guards: Iterable[Guard],
+        note: Callable[[Verdict], None],
+        clock: Clock,
+        sources: Sequence[Passage],
+        tenant: str,
     ) -> None:
         self._note = note
         self._sources = sources
@@ -128,6 +67,9 @@ class Watch:
         self._noted = False
         self._running = True
         self._tasks: set[asyncio.Task[None]] = set()
+        self._operation = operation
+        self._characters = 0
+        self._rules: dict[str, AnswerRule] = {}
         self.tallies: dict[str, tuple[Guard, Tally]] = {}
         self.stop: Stop | None = None
         self.failure: GuardrailUnavailable | None = None
@@ -139,6 +81,8 @@ class Watch:
         for guard in guards:
             tally = Tally(guard, Direction.OUTPUT)
             self.tallies[guard.config.id] = guard, tally
+            if guard.answer_rule is not None:
+                self._rules[guard.config.id] = guard.answer_rule
             if guard.detector is not None:
                 self._place(Reader(guard, tally, clock, guard.detector))
             if guard.service is not None:
@@ -162,6 +106,25 @@ class Watch:
         """Let nothing follow."""
         if not self.ended:
             self.stop = Stop(reader.guard, reader.tally.verdict())
+
+    def grew(self, characters: int, document: Any = None) -> None:
+        """Ask what is said of an answer as a whole: so many more characters came, or it calls tools.
+
+        Args:
+            characters: Of its texts.
+            document: A whole answer's document that calls the same tools.
+        """
+        self._characters += characters
+        for name, rule in list(self._rules.items()):
+            reading = rule(self._operation, document, self._characters)
+            if not reading.findings:
+                continue
+            guard, tally = self.tallies[name]
+            tally.add(reading, 0)
+            if document is None:
+                del self._rules[name]  # it only grows, so the same would be found each time
+            if tally.blocks and not self.ended:
+                self.stop = Stop(guard, tally.verdict())
 
     def skip(self, what: str) -> None:
         """Note that the answer holds something that no guardrail of texts can read."""
@@ -191,7 +154,7 @@ class Watch:
         except GuardrailUnavailable as exc:
             reader.off = True
             reader.tally.failed(exc.message)
-            if reader.guard.config.fail is Fail.CLOSED and reader.guard.action is not Action.REPORT:
+            if fail_of(reader.guard.config) is Fail.CLOSED:
                 self.failed(reader.guard)
             return []
         return [Found(each, rank) for each in reading.findings]

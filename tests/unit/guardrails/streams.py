@@ -89,13 +89,17 @@ def asking(service: Any, action: Action = Action.BLOCK, *, chunk: int = 40, fail
     return Guard(config=config, directions=frozenset({Direction.OUTPUT}), action=action, service=service)
 
 
+def _escaped(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
 class Originals:
     """Turns `<EMAIL_1>` into an address; nothing else."""
 
     original = 'ann"a\\@contoso.com'
 
     def text(self, text: str, *, json: bool) -> str:
-        return text.replace("<EMAIL_1>", self.original)
+        return text.replace("<EMAIL_1>", _escaped(self.original) if json else self.original)
 
     def open_from(self, text: str) -> int:
         return next((at for at in range(max(0, len(text) - 8), len(text)) if "<EMAIL_1>".startswith(text[at:])), len(text))

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from gateway.domain.call import Operation, StreamEvent
-from gateway.domain.guardrails import Action, BackendFilter, Direction, Fail
+from gateway.domain.guardrails import Action, BackendFilter, Direction, Fail, Size, Tools
 from gateway.domain.sse import frame
 from gateway.domain.verdicts import Passage, Role
 from gateway.errors import GuardrailBlocked, GuardrailUnavailable, UpstreamError
 from gateway.guardrails.kinds import Guard
+from gateway.guardrails.size import check_output_size
+from gateway.guardrails.tools import called_tools, check_called
 from tests.unit.guardrails import streams
 from tests.unit.guardrails.streams import MASK, Client, Originals, SecretDetector, WordDetector, WordService, asking, call_of, guard, run
 
@@ -354,6 +356,68 @@ def test_a_detector_of_whole_texts_judges_stretches_too() -> None:
     client = read(streams.chat([(0, "some good words"), (0, " are ev"), (0, "il")], choices=1), judged)
     assert client.texts[0, "content"] == "some good words"
     assert client.verdicts[0].score == 1.0
+
+
+def ruled(config: Any, rule: Any, action: Action = Action.BLOCK) -> Guard:
+    return Guard(config=config, directions=frozenset({Direction.OUTPUT}), action=action, answer_rule=rule)
+
+
+def sized(action: Action = Action.BLOCK) -> Guard:
+    config = Size(id="size", output_characters=10)
+    return ruled(config, lambda _operation, _document, characters: check_output_size(config, characters), action)
+
+
+def tools(action: Action = Action.BLOCK) -> Guard:
+    config = Tools(id="tools", deny=("rm",))
+    return ruled(config, lambda operation, document, _: check_called(config, called_tools(operation, document)), action)
+
+
+def test_an_answer_that_grows_too_large_ends_where_it_does() -> None:
+    client = read(streams.chat([(0, "12345"), (0, "67890"), (0, "1"), (0, "2")], choices=1), sized())
+    assert client.texts[0, "content"] == "1234567890"
+    assert client.outcomes == {"size": "blocked"}
+    client = read(streams.chat([(0, "1234567890"), (0, "1"), (0, "2")], choices=1), sized(Action.REPORT))
+    assert [(verdict.outcome.value, verdict.count) for verdict in client.verdicts] == [("reported", 1)]
+
+
+def test_a_tool_that_may_not_be_called_is_never_named_to_the_client() -> None:
+    client = read([chunk({"role": "assistant"}), called("", 0, id="t", name="rm"), called("{}"), chunk({}, "tool_calls"), DONE], tools())
+    assert b'"rm"' not in client.data
+    assert client.documents[-1]["choices"][0]["finish_reason"] == "content_filter"
+    assert client.outcomes == {"tools": "blocked"}
+    message = [piece.replace(b'"name": "f"', b'"name": "rm"') for piece in streams.messages([(1, "so")])]
+    client = read(message, tools(), operation=Operation.MESSAGES)
+    assert b'"rm"' not in client.data
+    assert client.outcomes == {"tools": "blocked"}
+    response = [piece.replace(b'"name": "f"', b'"name": "rm"') for piece in streams.responses([(0, "so")])]
+    client = read(response, tools(), operation=Operation.RESPONSES)
+    assert b'"rm"' not in client.data
+    assert client.documents[-1]["type"] == "response.incomplete"
+
+
+def test_a_tool_that_may_not_be_called_is_reported_once() -> None:
+    for operation in (Operation.MESSAGES, Operation.RESPONSES):
+        pieces = [piece.replace(b'"name": "f"', b'"name": "rm"') for piece in streams.SENDERS[operation]([(0, "so")])]
+        client = read(pieces, tools(Action.REPORT), operation=operation)
+        assert [(verdict.outcome.value, verdict.count) for verdict in client.verdicts] == [("reported", 1)]
+
+
+def test_originals_in_a_text_that_is_json_are_escaped() -> None:
+    text = '{"to": "<EMAIL_1>"}'
+    client = read(streams.chat([(0, text[:12]), (0, text[12:])], choices=1), unmask=Originals())
+    assert json.loads(client.texts[0, "content"]) == {"to": Originals.original}
+
+
+def test_the_id_of_a_response_is_known() -> None:
+    client = read(streams.responses([(0, "so")]), operation=Operation.RESPONSES)
+    assert client.stream.response_id == "resp_1"
+
+
+async def test_a_service_that_reports_and_fails_closed_breaks_the_stream_at_its_end() -> None:
+    service = WordService("evil", GuardrailUnavailable("down"))
+    client = Client(call_of(Operation.CHAT), [asking(service, Action.REPORT)])
+    await client.read(streams.chat([(0, "so")], choices=1))
+    assert isinstance(client.events[-1].error, GuardrailUnavailable)
 
 
 def unfiltered(fail: Fail) -> Client:

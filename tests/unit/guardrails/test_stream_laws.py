@@ -216,7 +216,7 @@ def test_a_window_holds_no_more_than_what_is_open(cut: Any) -> None:
 
 def streams_reader() -> Any:
     from gateway.domain.guardrails import Direction
-    from gateway.guardrails.stream_watch import Reader
+    from gateway.guardrails.stream_reader import Reader
     from gateway.guardrails.tally import Tally
 
     made = guard()
