@@ -31,7 +31,9 @@ def webhook_fault(url: str, secret: str) -> str | None:
     return None
 
 
-def open_receivers(url: str, secret: str, queue: JobQueue | None, queue_name: str, clock: Clock) -> Receivers:
+def open_receivers(
+    url: str, secret: str, queue: JobQueue | None, queue_name: str, clock: Clock, *, egress: tuple[str, ...] = ()
+) -> Receivers:
     """Return who is told.
 
     Args:
@@ -40,11 +42,12 @@ def open_receivers(url: str, secret: str, queue: JobQueue | None, queue_name: st
         queue: Where messages go; None for nowhere.
         queue_name: Which queue there.
         clock: Stamps what is signed.
+        egress: Hosts that may lead to private addresses.
     """
     targets: dict[str, Tell] = {}
     closers: list[Callable[[], Awaitable[None]]] = []
     if url:
-        webhook = SigningWebhook(url, secret, clock)
+        webhook = SigningWebhook(url, secret, clock, egress=egress)
         targets["webhook"] = _posting(webhook)
         closers.append(webhook.close)
     if queue is not None:

@@ -4,12 +4,12 @@
     webhook-timestamp: <Unix seconds>     of this sending
     webhook-signature: v1,<base64 of HMAC-SHA256 over "<id>.<timestamp>.<body>">   where there is a secret
 
-Rules: https, or http on the loopback. Redirects are not followed: they would carry the event to whoever answers. Addresses that
-no receiver has are refused, whichever name leads there: link-local ones and the platform's metadata services. Any 2xx is a
-success; everything else is tried again. No message names the URL, which may hold a secret.
+Rules: https, or http on the loopback. Redirects are not followed: they would carry the event to whoever answers. The setting
+vouches for the host that it names, and for no address behind a name: every one that it leads to is judged (`egress_rules.py`), and a
+private one needs the name in GATEWAY_EGRESS_HOSTS. Any 2xx is a success; everything else is tried again. No message names the
+URL, which may hold a secret.
 
-Source: Standard Webhooks 1.0.0; learn.microsoft.com "Azure Instance Metadata Service", "What is IP address 168.63.129.16?"
-(read 2026-11-22).
+Source: Standard Webhooks 1.0.0 (read 2026-11-22).
 """
 
 import asyncio
@@ -17,24 +17,20 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import math
-import socket
-from typing import Any
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
+from gateway.adapters.egress import CheckedResolver
+from gateway.adapters.egress_rules import PORTS, AllowList, Kind, address_of, kind_of
 from gateway.errors import Unavailable
 from gateway.ports import Clock
 
 TIMEOUT_S = 10.0
 MAX_RETRY_AFTER_S = 3600.0
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what a secret begins with
-# Link-local ones, the platform's own, those of nobody and those of many.
-_BLOCKS = ("169.254.0.0/16", "168.63.129.16/32", "0.0.0.0/8", "224.0.0.0/3", "fe80::/10", "fd00:ec2::/32", "::/128", "ff00::/8")
-_NEVER = tuple(ipaddress.ip_network(block) for block in _BLOCKS)
 
 
 def url_fault(url: str) -> str | None:
@@ -48,9 +44,11 @@ def url_fault(url: str) -> str | None:
         return "must be an https:// URL"
     if parts.username is not None or parts.fragment:
         return "must have neither a user nor a fragment"
-    if parts.scheme == "http" and not _is_loopback(host):
+    address = address_of(host)
+    kind = kind_of(address) if address is not None else Kind.LOOPBACK if host == "localhost" else Kind.PUBLIC
+    if parts.scheme == "http" and kind is not Kind.LOOPBACK:
         return "must be an https:// URL; http:// is for the loopback alone"
-    return "names an address that no receiver has" if _is_refused(host) else None
+    return "names an address that no receiver has" if kind is Kind.NEVER else None
 
 
 def key_of(secret: str) -> bytes:
@@ -75,13 +73,17 @@ class SigningWebhook:
         secret: What signs; empty for no signature.
         clock: Stamps each sending.
         timeout_s: How long an answer may take.
+        egress: GATEWAY_EGRESS_HOSTS: a name that stands there may lead to private addresses.
     """
 
-    def __init__(self, url: str, secret: str, clock: Clock, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, secret: str, clock: Clock, *, timeout_s: float = TIMEOUT_S, egress: Iterable[str] = ()) -> None:
         self._url = url
         self._key = key_of(secret) if secret else b""
         self._clock = clock
         self._timeout_s = timeout_s
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+        self._private = {host: AllowList(egress).names(host, port, parts.scheme)}
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, body: bytes, *, message_id: str, content_type: str) -> None:
@@ -117,45 +119,11 @@ class SigningWebhook:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=8, resolver=_CheckedResolver(), use_dns_cache=False)
+            connector = aiohttp.TCPConnector(limit=8, resolver=CheckedResolver(self._private), use_dns_cache=False)
             self._session = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=("User-Agent", "Accept-Encoding")
             )
         return self._session
-
-
-class _CheckedResolver(AbstractResolver):
-    """Resolves names, and refuses those that lead to an address that no receiver has: what was checked is what is connected to."""
-
-    def __init__(self) -> None:
-        self._resolver = aiohttp.ThreadedResolver()
-
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        if any(_is_refused(each["host"]) for each in found):
-            raise OSError("the name leads to an address that no receiver has")
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()
-
-
-def _address(host: str) -> Any:
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def _is_loopback(host: str) -> bool:
-    address = _address(host)
-    return host == "localhost" if address is None else bool(address.is_loopback)
-
-
-def _is_refused(host: str) -> bool:
-    address = _address(host)
-    return address is not None and any(address in block for block in _NEVER if block.version == address.version)
 
 
 def _seconds(text: str) -> float | None:

@@ -173,3 +173,25 @@ def test_a_secret_that_is_no_base64_is_said() -> None:
     assert key_of("whsec_AAEC") == b"\x00\x01\x02"
     with pytest.raises(ValueError, match="base64"):
         key_of("whsec_***")
+
+
+@pytest.mark.parametrize(("listed", "sent"), [((), False), (("other.corp",), False), (("*.corp",), False), (("hooks.corp",), True)])
+async def test_a_name_that_leads_to_a_private_address_must_be_listed(
+    monkeypatch: pytest.MonkeyPatch, listed: tuple[str, ...], sent: bool
+) -> None:
+    connected: list[str] = []
+
+    async def resolve(self, host, port=0, family=0):  # type: ignore[no-untyped-def]
+        return [{"hostname": host, "host": "10.0.0.4", "port": port, "family": 2, "proto": 0, "flags": 0}]
+
+    async def start_connection(addr_infos, **_):  # type: ignore[no-untyped-def]
+        connected.extend(info[4][0] for info in addr_infos)
+        raise OSError("nothing is connected to in this test")
+
+    monkeypatch.setattr("aiohttp.ThreadedResolver.resolve", resolve)
+    monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", start_connection)
+    webhook = SigningWebhook("https://hooks.corp/x", SECRET, FakeClock(), egress=listed)
+    with pytest.raises(Unavailable, match="could not be reached"):
+        await webhook.post(BODY, message_id="x", content_type=CONTENT_TYPE)
+    await webhook.close()
+    assert connected == (["10.0.0.4"] if sent else [])
