@@ -148,7 +148,7 @@ async def pry(one: Tenant, other: Tenant) -> None:
     for method, route in [*NAMED, ("GET", "v1/responses/{response}"), ("DELETE", "v1/responses/{response}")]:
         kind = re.findall(r"\{(tenant|subscription|alert|request_id|response)\}", route)[0]
         path = "/" + route.replace("{slot}", "primary")
-        document = {} if method in ("PATCH", "POST") else None
+        document = {} if method in ("PATCH", "POST", "PUT") else None
         for name in other.ids[kind][:2]:
             answers = []
             for each in (name, unlike(name)):
