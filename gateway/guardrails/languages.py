@@ -115,14 +115,14 @@ def _parts(text: str) -> list[Sequence[tuple[str, float]]]:
     found = []
     for script, count in letters.most_common():
         if count >= MIN_LETTERS and count >= MIN_SHARE * total:
-            part = _by_words(script, text, characters) if script in _WORDS else ((script, 1.0),)
+            part = _by_words(script, text, characters, count / total) if script in _WORDS else ((script, 1.0),)
             if part:
                 found.append(part)
     return found
 
 
-def _by_words(script: str, text: str, characters: Counter[str]) -> Sequence[tuple[str, float]]:
-    """Return the likely languages of a script that several share."""
+def _by_words(script: str, text: str, characters: Counter[str], share: float) -> Sequence[tuple[str, float]]:
+    """Return the likely languages of a script that several share; `share` is the script's of the text's letters."""
     if sum(characters[sign] for sign in _CODE) > MAX_PUNCTUATION * len(text):
         return ()
     words, letters = _signs(script)
@@ -138,7 +138,7 @@ def _by_words(script: str, text: str, characters: Counter[str]) -> Sequence[tupl
             signs[language] += _LETTER_WEIGHT * characters[letter] / len(languages)  # type: ignore[assignment]
     ranked = signs.most_common()
     best, total = ranked[0][1] if ranked else 0.0, sum(signs.values())
-    if best < 1 or total < MIN_SIGNS * counted.total():
+    if best < 1 or total < MIN_SIGNS * share * counted.total():
         return ()
     return [(language, round(count / total, 3)) for language, count in ranked if count >= CLOSE * best]
 

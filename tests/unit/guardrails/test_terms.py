@@ -111,7 +111,7 @@ def test_no_split_of_a_stream_lets_a_part_of_a_term_through(terms: list[str], te
 
 @given(text=TEXTS)
 def test_findings_are_ordered_and_do_not_overlap(text: str) -> None:
-    edges = [place for span in spans(TermsDetector(TERMS + ("a b", "b", "中"), "t", "[X]").read(text)) for place in span]
+    edges = [place for span in spans(TermsDetector((*TERMS, "a b", "b", "中"), "t", "[X]").read(text)) for place in span]
     assert edges == sorted(edges)
     assert all(0 <= place <= len(text) for place in edges)
 
