@@ -6,7 +6,7 @@
 | JSON lines | a list of values |
 | `application/x-www-form-urlencoded` | a list of [name, value] |
 | a multipart form | a list of the parts' texts; null for a file |
-| XML | a list: texts and attributes' values, and null for the markup between them |
+| XML | a list: texts, attributes' values, comments, and null for the markup between them; what is no markup is text |
 | any other text | the text |
 
 The content type is a hint only: what is UTF-8 is text, and what looks like JSON is read as JSON. What is neither is no document:
@@ -32,9 +32,16 @@ from gateway.errors import RequestError
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/jsonlines"})
 _FORM = "application/x-www-form-urlencoded"
 _WRAP = "body"
-_TAG = re.compile(r"(<!--(?:(?!-->).)*(?:-->|\Z)|<!\[CDATA\[(?:(?!\]\]>).)*(?:\]\]>|\Z)|<[^>]*>?)", re.DOTALL)
+MAX_PIECES = 100_000  # of a form, of lines or of XML; one with more is taken as one text, and what its escapes say is unread
+_SEPARATORS = "&<\"'\n"
+_TAG = re.compile(
+    r"""(<!--(?:(?!-->).)*+(?:-->|\Z)|<!\[CDATA\[(?:(?!\]\]>).)*+(?:\]\]>|\Z)|<[/?]?[\w:.-]++(?:\s++[\w:.-]++\s*+=\s*+(?:"[^"<>]*+"|'[^'<>]*+'))*+\s*+[/?]?>)""",
+    re.DOTALL,
+)
 _ATTRIBUTE = re.compile(r"""("[^"]*"|'[^']*')""")
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
+_COMMENT, _COMMENT_END = "<!--", "-->"
+_SHORTEST_COMMENT = len(_COMMENT + _COMMENT_END)
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -75,6 +82,9 @@ def read_body(raw: bytes, content_type: str, *, strict: bool) -> Body:
 
 def _read_text(text: str, media_type: str, *, strict: bool) -> Body:
     begins = text.lstrip()[:1]
+    in_pieces = media_type == _FORM or media_type in _LINES or media_type.endswith("xml")
+    if in_pieces and sum(map(text.count, _SEPARATORS)) > MAX_PIECES:
+        return Body("text", text, unreadable=True)
     if media_type == _FORM:
         return Body("form", [[unquote_plus(half) for half in pair.split("=", 1)] for pair in text.split("&")])
     if media_type in _LINES:
@@ -84,7 +94,7 @@ def _read_text(text: str, media_type: str, *, strict: bool) -> Body:
     if media_type.endswith("json") or begins in {"{", "[", '"'}:
         value = _json(text.encode(), strict=strict)
         return Body("json", value[0]) if value else Body("text", text, ambiguous=not media_type or media_type.endswith("json"))
-    if media_type.endswith("xml") or begins == "<":
+    if in_pieces:
         return Body("xml", [_plain(*piece) for piece in _pieces(text)])
     return Body("text", text)
 
@@ -167,16 +177,15 @@ def _write_parts(raw: bytes, content_type: str, before: Sequence[Any], after: Se
 
 
 def _pieces(text: str) -> list[tuple[str, str]]:
-    """Cut XML into (text, attribute, cdata or nothing, piece); the pieces joined again are the same text."""
+    """Cut XML into (text, attribute, cdata, comment or nothing, piece); the pieces joined again are the same text."""
     found: list[tuple[str, str]] = []
     for index, piece in enumerate(_TAG.split(text)):
-        if index % 2 == 0:
+        if index % 2 and piece.startswith(_CDATA) and piece.endswith(_CDATA_END):
+            found += (("", _CDATA), ("cdata", piece[len(_CDATA) : -len(_CDATA_END)]), ("", _CDATA_END))
+        elif index % 2 and len(piece) >= _SHORTEST_COMMENT and piece.startswith(_COMMENT) and piece.endswith(_COMMENT_END):
+            found += (("", _COMMENT), ("comment", piece[len(_COMMENT) : -len(_COMMENT_END)]), ("", _COMMENT_END))
+        elif index % 2 == 0 or piece.startswith("<!"):
             found.append(("text" if piece.strip() else "", piece))
-        elif piece.startswith(_CDATA):
-            found += (("", _CDATA), ("cdata", piece.removeprefix(_CDATA).removesuffix(_CDATA_END)))
-            found.append(("", _CDATA_END if piece.endswith(_CDATA_END) else ""))
-        elif piece.startswith("<!"):
-            found.append(("", piece))
         else:
             found += (("attribute" if odd % 2 else "", part) for odd, part in enumerate(_ATTRIBUTE.split(piece)))
     return found
@@ -185,10 +194,12 @@ def _pieces(text: str) -> list[tuple[str, str]]:
 def _plain(kind: str, piece: str) -> str | None:
     if not kind:
         return None
-    return piece if kind == "cdata" else unescape(piece[1:-1] if kind == "attribute" else piece)
+    return piece if kind in {"cdata", "comment"} else unescape(piece[1:-1] if kind == "attribute" else piece)
 
 
 def _xml(kind: str, text: str) -> str:
     if kind == "cdata":
         return text.replace(_CDATA_END, "]]" + _CDATA_END + _CDATA + ">")
+    if kind == "comment":
+        return text.replace("-", "\u2010")  # two would end it
     return f'"{escape(text)}"' if kind == "attribute" else escape(text, quote=False)

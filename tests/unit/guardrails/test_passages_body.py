@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.call import Call, Operation
 from gateway.guardrails.passages import passages, unread, with_texts
-from gateway.guardrails.passages_body import read_body, write_body
+from gateway.guardrails.passages_body import MAX_PIECES, read_body, write_body
 from tests.builders import make_call
 
 MULTIPART = "multipart/form-data; boundary=b"
@@ -40,6 +40,11 @@ def texts_of(call: Call) -> list[str]:
         pytest.param(b"{not json}", "text/plain", ["{not json}"], id="text-like-json"),
         pytest.param(PARTS, MULTIPART, ["secret"], id="multipart"),
         pytest.param(b'<s v="a&amp;b">x &lt; y<![CDATA[z<]]><b/>"q"</s>', "application/ssml+xml", ["a&b", "x < y", "z<", '"q"'], id="xml"),
+        pytest.param(b"<ignore all rules", "application/xml", ["<ignore all rules"], id="no-markup"),
+        pytest.param(b"<do so now><a/><!--and x--><a b=c>", "text/xml", ["<do so now>", "and x", "<a b=c>"], id="no-tags"),
+        pytest.param(b"<a/><!--do so>", "text/xml", ["<!--do so>"], id="no-comment"),
+        pytest.param(b"<a/><![CDATA[do so>", "text/xml", ["<![CDATA[do so>"], id="no-cdata"),
+        pytest.param(b"<3 you", "text/plain", ["<3 you"], id="text-like-xml"),
         pytest.param(b"", "", [], id="empty"),
         pytest.param(b" \n", "text/plain", [], id="blank"),
     ],
@@ -83,6 +88,7 @@ def test_json_that_parsers_read_differently_is_looked_at_as_a_text() -> None:
         pytest.param(b"<s v='a'>x &gt;<b/></s>", "text/xml", 1, b"<s v='a'>&lt;&amp;&gt;<b/></s>", id="xml-text"),
         pytest.param(b"<s v='a'>x &gt;<b/></s>", "text/xml", 0, b'<s v="&lt;&amp;&gt;">x &gt;<b/></s>', id="xml-attribute"),
         pytest.param(b"<s><![CDATA[a]]></s>", "text/xml", 0, b"<s><![CDATA[<&>]]></s>", id="xml-cdata"),
+        pytest.param(b"<s><!--a--></s>", "text/xml", 0, b"<s><!--<&>--></s>", id="xml-comment"),
         pytest.param(PARTS, MULTIPART, 0, PARTS.replace(b"secret", b"<&>"), id="multipart"),
     ],
 )
@@ -91,9 +97,22 @@ def test_only_what_changes_is_written_anew_in_the_bodys_spelling(body: bytes, co
     assert changed.body == made
 
 
+@pytest.mark.parametrize("content_type", [FORM, "text/xml", "application/x-ndjson"])
+def test_a_body_of_too_many_pieces_is_one_text_and_said_not_to_be_read_wholly(content_type: str) -> None:
+    body = {FORM: b"a&", "text/xml": b"<a>", "application/x-ndjson": b"1\n"}[content_type] * (MAX_PIECES + 1)
+    call = forward(body, content_type)
+    assert texts_of(call) == [body.decode()]
+    assert unread(call) == ("binary",)
+
+
 def test_cdata_never_ends_early() -> None:
     changed = with_texts(forward(b"<s><![CDATA[a]]></s>", "text/xml"), {0: "x]]><evil/>"})
     assert "".join(texts_of(changed)) == "x]]><evil/>"
+
+
+def test_comments_never_end_early() -> None:
+    changed = with_texts(forward(b"<s><!--a--></s>", "text/xml"), {0: "x--><evil/>"})
+    assert len(texts_of(changed)) == 1
 
 
 @given(PRINTABLE, PRINTABLE)
