@@ -115,13 +115,14 @@ class Vault:
             if await self._write(place, held, [*held.entries, *made]):
                 placeholders.learn(made)
                 return placeholders.use(found)
-            if attempt:
-                await self._clock.sleep(PAUSE_S * attempt)
+            await self._clock.sleep(PAUSE_S * attempt)
             held = await self._held(place)
-        raise GuardrailUnavailable("too many calls of this session are masked at once; retry in a moment", retry_after_s=1.0)
+        raise _contested()
 
     async def save_under(self, tenant: str, placeholders: Placeholders, response_id: str) -> None:
-        """Keep what is in use for the calls that continue an answer; to be done before its client may know the id.
+        """Keep what is in use for the calls that continue an answer, or a conversation, by its id.
+
+        To be done before the client may know the id. What is kept under it already stays.
 
         Raises:
             GuardrailUnavailable: It cannot be kept.
@@ -129,11 +130,16 @@ class Vault:
         if not placeholders:
             return
         place = self._sealer.place(tenant, _RESPONSE, response_id)
-        held = await self._held(place)
-        known = {each.key for each in held.entries}
-        entries = [*held.entries, *(each for each in placeholders.entries if each.key not in known)]
-        if len(entries) > len(known) and not await self._write(place, held, entries, RESPONSE_LIFE):
-            raise GuardrailUnavailable("somebody else writes what belongs to this answer; retry in a moment", retry_after_s=1.0)
+        for attempt in range(TRIES):
+            held = await self._held(place)
+            known = {each.key for each in held.entries}
+            new = [each for each in placeholders.entries if each.key not in known]
+            if not new and held.expires_at is not None and self._expiry(RESPONSE_LIFE) - held.expires_at < LIFE:
+                return
+            if await self._write(place, held, [*held.entries, *new], RESPONSE_LIFE):
+                return
+            await self._clock.sleep(PAUSE_S * attempt)
+        raise _contested()
 
     async def erase(self, tenant: str, session: str) -> bool:
         """Forget a session; False where there was none. Other workers believe what they read for 5 s more."""
@@ -234,3 +240,7 @@ class Vault:
     def _forget(self, place: Place) -> None:
         if (held := self._kept.pop((place.partition, place.row), None)) is not None:
             self._kept_bytes -= held.size
+
+
+def _contested() -> GuardrailUnavailable:
+    return GuardrailUnavailable("too many calls of this session are masked at once; retry in a moment", retry_after_s=1.0)

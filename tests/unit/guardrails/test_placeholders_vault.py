@@ -285,6 +285,34 @@ async def test_an_answer_that_a_call_continues_brings_its_placeholders_back(tabl
     assert not await vault.open("acme", "", previous="resp_2")
 
 
+async def test_calls_at_once_of_one_conversation_keep_all_that_they_gave(tables) -> None:
+    clock = FakeClock()
+    vaults = [Vault(tables, PEPPER, clock) for _ in range(4)]
+    calls = [await vault.open("acme", "") for vault in vaults]
+    for number, (vault, call) in enumerate(zip(vaults, calls, strict=True)):
+        await vault.assign(call, [(f"NAME_{chr(65 + number)}", f"person {number}")])
+    await asyncio.gather(*(vault.save_under("acme", call, "conv_1") for vault, call in zip(vaults, calls, strict=True)))
+    later = await Vault(tables, PEPPER, clock).open("acme", "", previous="conv_1")
+    assert later.text("<NAME_A_1> <NAME_B_1> <NAME_C_1> <NAME_D_1>") == "person 0 person 1 person 2 person 3"
+
+
+async def test_a_conversation_that_goes_on_is_kept_as_long_and_costs_one_write_a_day() -> None:
+    tables, clock = FakeTables(), FakeClock()
+    vault = Vault(tables, PEPPER, clock)
+    call = await vault.open("acme", "")
+    await vault.assign(call, [BEN])
+    await vault.save_under("acme", call, "conv_1")
+    before = tables.calls
+    for _ in range(5):
+        await vault.save_under("acme", call, "conv_1")
+    assert tables.calls == before
+    for _ in range(3):
+        clock.advance(29 * 24 * HOUR_S)
+        await vault.save_under("acme", call, "conv_1")
+        assert await vault.purge() == 0
+    assert await Vault(tables, PEPPER, clock).open("acme", "", previous="conv_1")
+
+
 async def test_a_continued_answer_and_a_session_that_disagree_do_not_mix_people_up(tables) -> None:
     vault = Vault(tables, PEPPER, FakeClock())
     alone = await vault.open("acme", "")
