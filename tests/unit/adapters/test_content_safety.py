@@ -158,6 +158,12 @@ async def test_a_share_is_what_the_service_says_and_never_less(
     }
 
 
+async def test_a_summary_is_asked_for_without_a_question(safety: AzureContentSafety, service: Loopback) -> None:
+    says(service, {"ungroundedDetected": False})
+    assert await safety.groundedness("x", ["y"], query="why is it so", domain="Generic", task="Summarization") == (0.0, ())
+    assert "qna" not in json.loads(service.received[0].body)
+
+
 @pytest.mark.parametrize(
     ("headers", "waited"),
     [
