@@ -30,7 +30,8 @@ MAX_HELD = secrets_scan.MAX_HELD
 LONGEST_TOKEN = 512  # characters without a blank, longer than any address
 CONTEXT = REACH + 16
 
-_BEFORE_ALL = {"payment_card": 0, "iban": 1, "email": 2, "crypto_wallet": 3, "ip_address": 4, "us_ssn": 5, "date_of_birth": 7, "passport": 8, "phone": 9}
+# Which name findings get that overlap.
+_SURER = ("payment_card", "iban", "email", "crypto_wallet", "ip_address", "us_ssn", "", "date_of_birth", "passport", "phone")
 _ROUNDS = 4
 _GLUE = (b"-", b".", b"/", b"_", b"@", b":", b"+", b"'", b"\xff", b"(", b")", b"#", b"$", b"\\")
 _TOKEN = rb"[^\s\"',;<>()\[\]{}|`\x80\\][^\s\",;<>()\[\]{}|`\x80\\]*\z"
@@ -38,7 +39,10 @@ _OPEN_RUN = rb"\+?\(?\d(?:[ \-./()\x81]{0,3}\d)*[ \-./()\x81]{0,3}\z"
 _OPEN_PLUS = rb"\+\(?\z|\(\z"
 _OPEN_AFTER = rb"\+?\(?\d(?:[ \-./()\x81]{0,3}\d){5,}[^\n]{0,14}\z"
 _OPEN_NINO = rb"\b[A-Z]{2} (?:\d{1,2} ?){0,3}[A-D]?\z"
-_OPEN_DATE = rb"(?i)(?:\d{1,2}(?:st|nd|rd|th|\.)?(?: (?:of ?)?(?:[a-z]{1,9},? ?\d{0,4})?)?|(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]{0,6}(?: (?:\d{1,2}(?:st|nd|rd|th)?,? ?\d{0,4})?)?)\z"
+_OPEN_DATE = (
+    rb"(?i)(?:\d{1,2}(?:st|nd|rd|th|\.)?(?: (?:of ?)?(?:[a-z]{1,9},? ?\d{0,4})?)?|"
+    rb"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]{0,6}(?: (?:\d{1,2}(?:st|nd|rd|th)?,? ?\d{0,4})?)?)\z"
+)
 
 
 def placeholder_name(category: str) -> str:
@@ -113,7 +117,7 @@ def _joined(found: Iterable[Found]) -> Iterable[Finding]:
                 yield Finding(*last)
             last = (start, end, category)
         else:
-            surest = min(last[2], category, key=lambda each: (_BEFORE_ALL.get(each, 6), each))
+            surest = min(last[2], category, key=lambda each: (_SURER.index(each if each in _SURER else ""), each))
             last = (last[0], max(end, last[1]), surest)
     if last is not None:
         yield Finding(*last)
@@ -131,8 +135,7 @@ def _earliest(data: bytes, patterns: Iterable[bytes], low: int) -> int:
 
 def _open_personal(data: bytes) -> int:
     first = _earliest(data, (_OPEN_RUN, _OPEN_PLUS, _OPEN_AFTER, _OPEN_DATE, _OPEN_NINO), max(0, len(data) - LONGEST_RUN - AHEAD))
-    first = min(first, _earliest(data, (_TOKEN,), max(0, len(data) - LONGEST_TOKEN)), open_iban(data))
-    return first
+    return min(first, _earliest(data, (_TOKEN,), max(0, len(data) - LONGEST_TOKEN)), open_iban(data))
 
 
 def _glued(data: bytes, start: int, end: int) -> bool:

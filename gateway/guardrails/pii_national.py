@@ -134,7 +134,7 @@ def _au_medicare(digits: str) -> bool:
 
 
 def _ca_sin(digits: str) -> bool:
-    return digits[0] not in "08" and sums.luhn(digits)
+    return digits[0] != "8" and sums.luhn(digits)
 
 
 def _za_id(digits: str) -> bool:
@@ -183,7 +183,9 @@ def _mx_curp(value: str) -> bool:
 
 def _sg_nric(value: str) -> bool:
     total = weighted(value[1:8], (2, 7, 6, 5, 4, 3, 2)) + {"T": 4, "G": 4, "M": 3}.get(value[0], 0)
-    return {"S": "JZIHGFEDCBA", "T": "JZIHGFEDCBA", "F": "XWUTRQPNMLK", "G": "XWUTRQPNMLK"}.get(value[0], "KLJNPQRTUWX")[total % 11] == value[8]
+    return {"S": "JZIHGFEDCBA", "T": "JZIHGFEDCBA", "F": "XWUTRQPNMLK", "G": "XWUTRQPNMLK"}.get(value[0], "KLJNPQRTUWX")[
+        total % 11
+    ] == value[8]
 
 
 def _fi_hetu(value: str) -> bool:
@@ -191,7 +193,7 @@ def _fi_hetu(value: str) -> bool:
 
 
 def _gb_nino(value: str) -> bool:
-    first, second = value[:2]
+    first, second = value[0], value[1]
     return first not in "DFIQUV" and second not in "DFIOQUV" and value[:2] not in {"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"}
 
 

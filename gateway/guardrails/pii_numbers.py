@@ -4,14 +4,13 @@ A run is what stands together: digits, with at most three separators between two
 whose form (`999-99-9999`) is known is checked. What is left of the run is looked at again, by itself, and may be a phone where
 words before or after say so. Nothing depends on what stands further away than `REACH` before and `AHEAD` after a run.
 
-Source: ISO/IEC 7812 and the networks' issuer ranges, ITU-T E.164, the North American Numbering Plan, SSA's numbering (read
-2026-11-22).
+Source: `pii_forms`.
 """
 
 from collections.abc import Iterator
 
-from gateway.guardrails import checksums as sums
-from gateway.guardrails.pii_national import NUMBERS, Rule
+from gateway.guardrails.pii_forms import BEGINNINGS, BORN, DATES, FORMS, LENGTHS, NAMED, OTHER, PASSPORT, PHONE, SSN, STARTS
+from gateway.guardrails.pii_national import Rule
 from gateway.guardrails.pii_text import before, last_of, scanner
 
 type Found = tuple[int, int, str]
@@ -25,89 +24,7 @@ _AFTER = rb"(?i)(?:\\n|[ \-(]){0,2}(?:office|fax|mobile|cell|home|work|tel|phone
 _NINES = bytes(0x39 if 0x30 <= code <= 0x39 else code for code in range(256))
 _SEPARATORS = b" -./()\x81"
 _TIGHT = (b"-", b".", b"/")
-
-_CARD = r"card|visa|amex|maestro|credit|debit|kart[ey]|tarjeta|carte|cartão|carta|kort|kaart|карт|カード|信用卡|بطاقة|कार्ड|\bpan\b"
-_PHONE = (
-    r"phone|mobile|\bmob\b|handy|\bcell|\bfax|\btel\b|t[eé]l[eé]f|telefon|\bcall(?:ed|ing|s)?\b|callback|whats.?app|\bsms\b|\btext\b|"
-    r"my number|number's|number is|answering|reach\b|contact|messages? to|\bdial|\bring\b|\bdesk\b|registered|appel|rufen|llám|chiama|"
-    r"電話|携帯|电话|手机|전화|اتصال|هاتف|телефон|फ़ोन|फोन"
-)
-_OTHER = (
-    r"order|sku|\bpart|serial|invoice|\bpo\b|\blot\b|batch|tracking|ticket|\bref\b|reference|isbn|issn|version|build|asset|model|"
-    r"\bbin\b|case|account|amount|total|\btag\b|parcel|shipment|item|product|article|card|\bssn\b|passport|commit|hash|error|code|\bid\b|"
-    r"timestamp|epoch|\bport\b|score|ratio|pages?|sum\b|compute|license|licence|invoice|receipt|transaction|booking|policy|claim no"
-)
-_SSN = r"\bssn\b|social.?security|\bss ?#|\bss no|\bitin\b|taxpayer"
-_BORN = (
-    r"\bborn\b|\bdob\b|date.?of.?birth|birth.?da(?:te|y)|geburtsdatum|geboren|\bgeb\.|n[ée]e? le|date de naissance|fecha de nacimiento|"
-    r"nacid[oa]|data di nascita|nat[oa] il|data de nascimento|geboortedatum|född|syntym|urodz|生年月日|出生|تاريخ الميلاد|дата рождения"
-)
-_PASSPORT = r"passport|passe?port|reisepass|pasaporte|passaporto|passaporte|paspoort|paszport|pass.?nr|護照|护照|パスポート|паспорт"
-_DATES = frozenset((
-    *(b"9999-99-99", b"9999/99/99", b"9999.99.99", b"99-99-9999", b"99/99/9999", b"99.99.9999", b"9/9/9999", b"9/99/9999", b"99/9/9999"),
-    *(b"99/99/99", b"99.99.99", b"99-99-99", b"9.9.9999", b"99.9.9999", b"9.99.9999", b"99999999", b"9999-9-99", b"9999-9-9", b"9999-99-9"),
-))  # fmt: skip
-# Country code → fewest and most digits after it; others have 6 to 12.
-_LENGTHS = {"1": (10, 10), "7": (10, 10), "33": (9, 9), "34": (9, 9), "44": (9, 10), "45": (8, 8), "47": (8, 8), "48": (9, 9), "61": (9, 9),
-            "81": (9, 10), "86": (10, 11), "91": (10, 10), "31": (9, 9), "32": (8, 9), "41": (9, 9), "46": (7, 9), "351": (9, 9),
-            "353": (7, 9), "358": (6, 10), "65": (8, 8), "52": (10, 11), "55": (10, 11), "82": (8, 10), "90": (10, 10)}  # fmt: skip
-
-
-def _issuer(digits: str) -> bool:
-    length, head = len(digits), int(digits[:4])
-    if digits[0] == "4":
-        return length in {16, 19}
-    if length == 16:
-        return 5100 <= head < 5600 or 2200 <= head < 2205 or 2221 <= head < 2721 or 3528 <= head < 3590 or head // 100 in {50, 56, 57, 58, 60, 62, 63, 64, 65, 67, 81}  # fmt: skip
-    if length == 15:
-        return head // 100 in {34, 37} or head in {2131, 1800}
-    if length == 14:
-        return 3000 <= head < 3060 or head // 100 in {36, 38, 39} or head == 3095
-    return length in {17, 18, 19} and head // 100 in {62, 65}
-
-
-def _card(digits: str) -> bool:
-    return _issuer(digits) and sums.luhn(digits)
-
-
-def _old_card(digits: str) -> bool:
-    return digits[0] in "23456" and sums.luhn(digits)
-
-
-def _ssn(digits: str) -> bool:
-    return "000" != digits[:3] != "666" and digits[0] != "9" and digits[3:5] != "00" and digits[5:] != "0000"
-
-
-def _itin(digits: str) -> bool:
-    return digits[0] == "9" and digits[3] in "56789" and digits[5:] != "0000"
-
-
-def _nanp(digits: str) -> bool:
-    return digits[:-10] in {"", "1", "001"} and len(set(digits)) > 2
-
-
-_ONE = tuple("9" * length for length in range(12, 20))
-_CARDS = ("9999 9999 9999 9999", "9999 999999 99999", "9999 999999 9999", "9999 9999 9999 9999 999", "9999 9999 9999 999")
-_FORMS: dict[bytes, list[Rule]] = {}
-
-
-def _known(category: str, masks: tuple[str, ...], check: object, words: str = "") -> None:
-    for mask in masks:
-        for each in {mask, mask.replace(" ", "-"), mask.replace(" ", ".")} if category == "payment_card" else {mask}:
-            _FORMS.setdefault(each.encode(), []).append(Rule(category, check, words))  # type: ignore[arg-type]
-
-
-_known("payment_card", (*_ONE, *_CARDS), _card)
-_known("payment_card", (*_ONE, *_CARDS, "9999 9999 9999", "9999 9999 9999 9"), _old_card, _CARD)
-_known("us_ssn", ("999-99-9999",), _ssn)
-_known("us_ssn", ("999 99 9999", "999999999", "999.99.9999"), _ssn, _SSN)
-_known("us_ssn", ("999-99-9999", "999 99 9999", "999999999"), _itin, _SSN)
-_known("phone", ("999-999-9999", "999.999.9999", "(999) 999-9999", "(999)999-9999", "(999) 999 9999", "9-999-999-9999", "9.999.999.9999",
-                 "9 (999) 999-9999", "999-999-999-9999", "9(999)999-9999"), _nanp)  # fmt: skip
-for _mask, _rule in NUMBERS:
-    _FORMS.setdefault(_mask.encode(), []).append(_rule)
-_MOST_GROUPS = 7
-_STARTS = frozenset(len(mask.lstrip(b"(").split(b" ")[0].split(b"-")[0].split(b".")[0].split(b"/")[0].split(b")")[0].split(b"(")[0]) for mask in _FORMS)
+_MOST_GROUPS, _DEEPEST = 7, 3
 
 
 class Numbers:
@@ -127,7 +44,11 @@ class Numbers:
     def _run(self, start: int, end: int) -> Iterator[Found]:
         data = self._data
         plus = data[start : start + 1] == b"+"
-        groups = [match.span() for match in scanner(_GROUP).finditer(data[start:end])] if end - start > 40 or not data[start:end].isdigit() else [(0, end - start)]
+        groups = (
+            [match.span() for match in scanner(_GROUP).finditer(data[start:end])]
+            if end - start > 40 or not data[start:end].isdigit()
+            else [(0, end - start)]
+        )
         groups = [(first + start, last + start) for first, last in groups]
         if plus:
             taken = self._international(groups)
@@ -135,48 +56,50 @@ class Numbers:
                 last = groups[taken - 1][1]
                 yield start, self._extended(last), "phone"
                 groups = groups[taken:]
-        yield from self._pieces(groups, end - start <= LONGEST_RUN)
+        yield from self._pieces(groups, whole=end - start <= LONGEST_RUN)
 
-    def _pieces(self, groups: list[tuple[int, int]], whole: bool) -> Iterator[Found]:
+    def _pieces(self, groups: list[tuple[int, int]], *, whole: bool, depth: int = 0) -> Iterator[Found]:
+        """Find the known forms among groups, and then what is between those; `whole` where words may decide."""
         if not groups or groups[-1][1] - groups[0][0] < 6:
             return
         found = sorted(self._forms(groups))
-        if not found:
-            if whole:
-                yield from self._by_words(groups)
+        if not found or depth > _DEEPEST:
+            yield from found or (self._by_words(groups) if whole else ())
             return
-        start, end, category = found[0]
-        merged = []
-        for one, other, kind in found[1:]:
-            if one < end:
-                end = max(end, other)
-            else:
-                merged.append((start, end, category))
-                start, end, category = one, other, kind
-        merged.append((start, end, category))
-        left = 0
-        for start, end, category in merged:
-            yield start, end, category
-            rest = [group for group in groups if left <= group[0] and group[1] <= start]
-            left = end
-            yield from self._pieces(rest, whole)
-        yield from self._pieces([group for group in groups if left <= group[0]], whole)
+        yield from found
+        piece: list[tuple[int, int]] = []
+        place, count = 0, len(found)
+        covered = 0  # where the findings so far end
+        for group in groups:
+            while place < count and found[place][0] < group[1]:
+                covered = max(covered, found[place][1])
+                place += 1
+            if group[0] >= covered:
+                piece.append(group)
+            elif piece:
+                yield from self._pieces(piece, whole=whole, depth=depth + 1)
+                piece = []
+        yield from self._pieces(piece, whole=whole, depth=depth + 1)
 
     def _forms(self, groups: list[tuple[int, int]]) -> Iterator[Found]:
         masks = self._masks
         count = len(groups)
         for first, (start, stop) in enumerate(groups):
-            if stop - start not in _STARTS:
+            if stop - start not in STARTS:
                 continue
             opened = masks[start - 1 : start] == b"("
             for last in range(first, min(first + _MOST_GROUPS, count)):
                 end = groups[last][1]
-                rules = _FORMS.get(masks[start:end])
-                begin = start
-                if rules is None and opened:
-                    rules, begin = _FORMS.get(masks[start - 1 : end]), start - 1
+                mask = masks[start:end]
+                if b"\x81" in mask:
+                    mask = mask.replace(b"\x81", b"")
+                begin, rules = start, FORMS.get(mask)
+                if opened and rules is None:
+                    begin, rules = start - 1, FORMS.get(b"(" + mask)
                 if rules and (found := self._checked(begin, end, rules, groups, first, last)):
                     yield found
+                if mask not in BEGINNINGS and not opened:
+                    break
 
     def _checked(self, start: int, end: int, rules: list[Rule], groups: list[tuple[int, int]], first: int, last: int) -> Found | None:
         digits = self._data[start:end].translate(None, _SEPARATORS).decode()
@@ -189,7 +112,7 @@ class Numbers:
                 context = before(self._text, start)
                 if rule.words and last_of(rule.words, context) < 0:
                     continue
-                if not rule.words and last_of(_OTHER, context) > last_of(_PHONE if rule.category == "phone" else _SSN, context):
+                if not rule.words and last_of(OTHER, context) > last_of(PHONE if rule.category == "phone" else SSN, context):
                     continue
             return start, end, rule.category
         return None
@@ -214,7 +137,11 @@ class Numbers:
         return not (before_it.isalpha() or before_it == b"+" or letters or glued or self._goes_on(end))
 
     def _goes_on(self, end: int) -> bool:
-        return self._data[end : end + 1] in _TIGHT and self._data[end + 1 : end + 2].isalnum() and not self._data[end + 1 : end + 7].lower().startswith((b"office", b"fax", b"mobile", b"home", b"work", b"cell", b"tel"))  # fmt: skip
+        """Whether a word hangs on it by a hyphen, dot or slash, other than one that says whose phone it is."""
+        data = self._data
+        if data[end : end + 1] not in _TIGHT or not data[end + 1 : end + 2].isalnum():
+            return False
+        return scanner(_AFTER).match(data[end : end + AHEAD]) is None
 
     def _international(self, groups: list[tuple[int, int]]) -> int:
         """Return how many groups, from the first on, are a phone number that begins with a plus sign."""
@@ -223,9 +150,9 @@ class Numbers:
             digits += self._data[start:end].decode()
             if len(digits) > 15:
                 break
-            code = next((digits[:size] for size in (1, 2, 3) if digits[:size] in _LENGTHS), "")
+            code = next((digits[:size] for size in (1, 2, 3) if digits[:size] in LENGTHS), "")
             rest = len(digits) - len(code)
-            low, high = _LENGTHS[code] if code else (8, 15)
+            low, high = LENGTHS[code] if code else (8, 15)
             trunk = "(0)" in self._text[groups[0][0] : end]
             if digits[0] != "0" and low <= rest - trunk <= high + (code not in {"1", "7"}):
                 best = number
@@ -244,22 +171,37 @@ class Numbers:
             return
         mask = self._masks[start:end]
         context = before(self._text, start)
-        if mask in _DATES:
-            if last_of(_BORN, context) >= 0:
+        if mask in DATES:
+            if last_of(BORN, context) >= 0:
                 yield start, end, "date_of_birth"
             return
         count = sum(last - first for first, last in groups)
-        if 6 <= count <= 9 and len(groups) == 1 and last_of(_PASSPORT, context) >= 0:
+        if 6 <= count <= 9 and len(groups) == 1 and last_of(PASSPORT, context) >= 0:
             yield start, end, "passport"
         elif 6 <= count <= 15 and self._phone_like(mask, groups):
             said = scanner(_AFTER).match(data[end : end + AHEAD]) is not None
-            place = last_of(_PHONE, context)
-            if (place >= 0 and place > last_of(_OTHER, context)) or (said and last_of(_OTHER, context) < 0):
+            if self._abroad(groups):
+                said, context = True, ""
+            place = last_of(NAMED if len(groups) == 1 and count < 9 else PHONE, context)
+            if (place >= 0 and place > last_of(OTHER, context)) or (said and last_of(OTHER, context) < 0):
                 yield start, self._extended(end), "phone"
+
+    def _abroad(self, groups: list[tuple[int, int]]) -> bool:
+        """Whether it begins with 00 and the code of a country whose numbers have that length."""
+        digits = b"".join(self._data[start:end] for start, end in groups).decode()
+        code = next((digits[2 : 2 + size] for size in (1, 2, 3) if digits[2 : 2 + size] in LENGTHS), "")
+        return (
+            len(groups) > 1
+            and digits.startswith("00")
+            and bool(code)
+            and LENGTHS[code][0] <= len(digits) - 2 - len(code) <= LENGTHS[code][1]
+        )
 
     def _phone_like(self, mask: bytes, groups: list[tuple[int, int]]) -> bool:
         """Whether it is neither a decimal, nor an address, nor years."""
         if len(groups) == 2 and (b"." in mask or (mask == b"9999-9999" and self._data[groups[0][0] : groups[0][0] + 2] in {b"19", b"20"})):
             return False
         dots = mask.count(b".")
-        return not (dots == 3 and len(groups) == 4 and dots + 1 == len(groups) and max(b - a for a, b in groups) <= 3 and mask.count(b"99.9") < 3)
+        return not (
+            dots == 3 and len(groups) == 4 and dots + 1 == len(groups) and max(b - a for a, b in groups) <= 3 and mask.count(b"99.9") < 3
+        )

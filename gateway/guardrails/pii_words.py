@@ -10,8 +10,9 @@ import socket
 from collections.abc import Iterator
 
 from gateway.guardrails import checksums as sums
+from gateway.guardrails.pii_forms import BORN, PASSPORT
 from gateway.guardrails.pii_national import HETU, WORDS, Rule
-from gateway.guardrails.pii_numbers import _BORN, _PASSPORT, Found
+from gateway.guardrails.pii_numbers import Found
 from gateway.guardrails.pii_text import before, last_of, scanner
 
 LONGEST_IBAN = 48  # with its blanks
@@ -25,9 +26,32 @@ _PLACES = (
 _LOCAL = rb"[A-Za-z0-9\xff](?:[A-Za-z0-9\xff._%+\-'~!#$&*/=?^]{0,62}[A-Za-z0-9\xff_%+\-])?\z"
 _DOMAIN = rb"(?:[A-Za-z0-9\xff](?:[A-Za-z0-9\xff\-]{0,61}[A-Za-z0-9\xff])?\.){1,8}(?:xn--[A-Za-z0-9\-]{2,59}|[A-Za-z\xff]{2,24})"
 _LOCAL_STOPS = b"=/&?:!#$*'~^|"
-_FILES = frozenset((b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"css", b"js", b"ts", b"json", b"yaml", b"yml", b"html", b"lock", b"tar", b"gz", b"whl"))
-_VERSION = r"version|\bver\b|\bver\.|release|build|chrome|firefox|safari|upgrade|update|\bsdk\b|\bpkg|package|\brev\b|driver|firmware|section|\boid\b|assembly|\bv$|semver|==|>="
-_IP = r"\bip|address|addr\b|host|server|client|src|dst|from|\bping"
+_FILES = frozenset(
+    (
+        b"png",
+        b"jpg",
+        b"jpeg",
+        b"gif",
+        b"svg",
+        b"webp",
+        b"css",
+        b"js",
+        b"ts",
+        b"json",
+        b"yaml",
+        b"yml",
+        b"html",
+        b"lock",
+        b"tar",
+        b"gz",
+        b"whl",
+    )
+)
+_VERSION = (
+    r"version|\bver\b|\bver\.|release|build|chrome|firefox|safari|upgrade|update|\bsdk\b|\bpkg|package|\brev\b|driver|firmware|"
+    r"section|\boid\b|assembly|\bv$|semver|==|>="
+)
+_IP = r"\bip|address|addr\b|host|server|client|src|dst|\bping"
 
 
 class Words:
@@ -88,7 +112,9 @@ class Words:
         if size < 7 or size > 90:
             return
         value = data[start:end].decode()
-        if (size == 42 and value.startswith("0x") and all(char in "0123456789abcdefABCDEF" for char in value[2:])) or (26 <= size <= 90 and self._wallet(value)):
+        if (size == 42 and value.startswith("0x") and all(char in "0123456789abcdefABCDEF" for char in value[2:])) or (
+            26 <= size <= 90 and self._wallet(value)
+        ):
             yield start, end, "crypto_wallet"
         elif size <= 18:
             yield from self._national(start, end, value)
@@ -101,13 +127,13 @@ class Words:
 
     def _national(self, start: int, end: int, value: str) -> Iterator[Found]:
         upper = value.upper()
-        if self._data[start - 1 : start] in (b"-", b"#", b"\\") or self._data[end : end + 1] in (b"-",):
+        if self._data[start - 1 : start] in (b"-", b"#", b"\\") or self._data[end : end + 1] == b"-":
             return
         for pattern, rule in WORDS:
             if scanner(pattern.encode()).fullmatch(upper.encode()) and self._holds(rule, start, upper):
                 yield start, end, rule.category
                 return
-        if size_fits(value) and last_of(_PASSPORT, before(self._text, start)) >= 0:
+        if size_fits(value) and last_of(PASSPORT, before(self._text, start)) >= 0:
             yield start, end, "passport"
 
     def _holds(self, rule: Rule, start: int, value: str) -> bool:
@@ -136,7 +162,7 @@ class Words:
         elif value.count(b".") >= 3:
             yield from self._ipv4(start, end, value)
         elif (value[:1].isalpha() and value[-4:].isdigit()) or (value[-4:].isdigit() and b" " in value):
-            if last_of(_BORN, before(text, start)) >= 0:
+            if last_of(BORN, before(text, start)) >= 0:
                 yield start, end, "date_of_birth"
         else:
             plain = bytes(char for char in value.upper() if char not in b" -.()").decode()
@@ -152,10 +178,16 @@ class Words:
         octets = address.split(b".")
         if len(octets) != 4 or any(len(each) > 3 or int(each) > 255 or (len(each) > 1 and each[:1] == b"0") for each in octets):
             return
+        if max(map(int, octets)) < 30 and octets[0] != b"10" and last_of(_IP, before(self._text, start)) < 0:
+            return  # a version of four small numbers
         if octets[0] in (b"0", b"127", b"255") or (network and octets[3] == b"0"):
             return
         data = self._data
-        if data[start - 1 : start] in (b"-", b".", b"_") or data[end : end + 1] in (b"_",) or (data[end : end + 2][1:].isalnum() and data[end : end + 1] in (b"-", b"+")):
+        if (
+            data[start - 1 : start] in (b"-", b".", b"_")
+            or data[end : end + 1] == b"_"
+            or (data[end : end + 2][1:].isalnum() and data[end : end + 1] in (b"-", b"+"))
+        ):
             return
         context = before(self._text, start)
         if last_of(_VERSION, context) <= last_of(_IP, context):
@@ -190,4 +222,4 @@ def open_iban(data: bytes) -> int:
 
 
 def _may_go_on(data: bytes, wanted: int) -> bool:
-    return sum(bytes((char,)).isalnum() for char in data) <= wanted and scanner(rb"(?:[A-Za-z0-9]+[ \-]?)+").fullmatch(data) is not None
+    return sum(bytes((char,)).isalnum() for char in data) <= wanted and bool(scanner(rb"(?:[A-Za-z0-9]+[ \-]?)+").fullmatch(data))

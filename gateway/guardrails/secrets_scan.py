@@ -13,6 +13,7 @@ Source: GitHub's list of supported secret patterns and Microsoft's identifiable 
 import math
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from gateway.guardrails.pii_text import scanner
 
@@ -31,9 +32,12 @@ FORMS: tuple[tuple[str, bytes], ...] = (
     ("api_key.github", rb"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}"),
     ("api_key.gitlab", rb"gl(?:pat|dt|rt|ft|soat|cbt)-[A-Za-z0-9_\-]{20,}"),
     ("api_key.google", rb"AIza[A-Za-z0-9_\-]{35}|GOCSPX-[A-Za-z0-9_\-]{24,}|ya29\.[A-Za-z0-9_\-]{20,}"),
-    ("api_key.slack", rb"xox[abeoprs]-[A-Za-z0-9\-]{10,}|xapp-\d-[A-Za-z0-9\-]{20,}|hooks\.slack\.com/services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{16,}"),
+    ("api_key.slack", rb"xox[abeoprs]-[A-Za-z0-9\-]{10,}|xapp-\d-[A-Za-z0-9\-]{20,}"),
+    ("api_key.slack", rb"hooks\.slack\.com/services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{16,}"),
     ("api_key.stripe", rb"[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9]{24,}"),
-    ("api_key.azure", rb"[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{26}|[A-Za-z0-9+/]{76}(?:\+AStACR|AzCa[A-Za-z0-9+/]{3}|AIoT[A-Za-z0-9+/]{3})[A-Za-z0-9+/]{0,8}={0,2}|[A-Za-z0-9_\-]{44}AzFu[A-Za-z0-9_\-]{5}[AQgw]=?=?"),
+    ("api_key.azure", rb"[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{26}"),
+    ("api_key.azure", rb"[A-Za-z0-9+/]{76}(?:\+AStACR|AzCa[A-Za-z0-9+/]{3}|AIoT[A-Za-z0-9+/]{3})[A-Za-z0-9+/]{0,8}={0,2}"),
+    ("api_key.azure", rb"[A-Za-z0-9_\-]{44}AzFu[A-Za-z0-9_\-]{5}[AQgw]=?=?"),
     ("api_key.azure", rb"[A-Za-z0-9_~.\-]{3}\dQ~[A-Za-z0-9_~.\-]{31,34}"),
     ("api_key.huggingface", rb"hf_[A-Za-z0-9]{30,}"),
     ("api_key.npm", rb"npm_[A-Za-z0-9]{36}"),
@@ -72,10 +76,15 @@ _QUOTED = rb"[^\"'\n\\]{1,256}"
 _IN_QUOTES = _ASSIGNED.replace(rb"(?:\\?[\"'])?", rb"\\?[\"']") + rb"[^\"'\n\\]{0,256}\z"
 _URL = rb"(?i)[a-z][a-z0-9+.\-]{1,20}://[^\s/:@\"'<>\\]{0,64}:[^\s/@\"'<>,;()\[\]{}|`\x80\\]{1,256}@"
 _TOKEN = rb"[^\s\"',;<>()\[\]{}|`\x80\\][^\s\"',;<>()\[\]{}|`\x80\\]*\z"
-_STAND_INS = rb"(?i)[\$%*]|.*(?:your|example|changeme|placeholder|redacted|xxxx|\*\*\*|\.\.\.|environ|getenv|process\.env|config|settings|secrets?\.|vault|args\.|self\.|request\.).*|(?:none|null|nil|true|false|undefined|required|optional|string|str|secret|password|passwd|token|input|prompt|the|your|a|an)\W*"
+_STAND_INS = (
+    rb"(?i)[\$%*]|.*(?:your|example|changeme|placeholder|redacted|xxxx|\*\*\*|\.\.\.|environ|getenv|process\.env|config|settings|secrets?\.|"
+    rb"vault|args\.|self\.|request\.).*|(?:none|null|nil|true|false|undefined|required|optional|string|str|secret|password|passwd|token|input|"
+    rb"prompt|the|your|a|an)\W*"
+)
 
 CATEGORIES = frozenset(
-    {category for category, _ in FORMS} | {"private_key", "password", "connection_string", "url_credentials", "token.bearer", "token.basic", "secret"}
+    {category for category, _ in FORMS}
+    | {"private_key", "password", "connection_string", "url_credentials", "token.bearer", "token.basic", "secret"}
 )
 
 
@@ -83,7 +92,7 @@ def find(_text: str, data: bytes) -> Iterator[Found]:
     """Find the credentials of a text."""
     for match in scanner(_ANY_FORM).finditer(data):
         start, end = match.span()
-        if not (data[start - 1 : start].isalnum() or data[start - 1 : start] in (b"_",)) and _mixed(data[start:end]):
+        if not (data[start - 1 : start].isalnum() or data[start - 1 : start] == b"_") and _mixed(data[start:end]):
             yield start, end, _form(data[start:end])
     if b"-----BEGIN" in data:
         for match in scanner(_PEM).finditer(data):
@@ -107,13 +116,13 @@ def _mixed(value: bytes) -> bool:
     return any(0x30 <= char <= 0x39 for char in value) and len(set(value)) >= 10
 
 
-def _assigned(data: bytes, match) -> Iterator[Found]:  # type: ignore[no-untyped-def]
+def _assigned(data: bytes, match: Any) -> Iterator[Found]:
     start = match.end()
     quoted = data[start - 1 : start] in (b'"', b"'")
     value = scanner(_QUOTED if quoted else _VALUE).match(data[start : start + 512])
     if value is None:
         return
-    text = value.group() if quoted else value.group().rstrip(b".!?:")
+    text = value.group() if quoted else value.group().rstrip(b".?:")
     joint = data[match.start() : start].rstrip(b"\"'\\")
     kind = next(name for number, name in enumerate(_KINDS, 1) if match.group(number) is not None)
     sure = quoted or joint[-1:] in (b"=", b":") or joint.endswith((b"= ", b": "))

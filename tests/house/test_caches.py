@@ -55,6 +55,8 @@ APART = {
     "guardrails/remembered.py:self._verdicts": "the key names the tenant",
     "guardrails/vault.py:self._kept": "the key names the tenant",
     "guardrails/languages.py:_signs": ALIKE,
+    "guardrails/pii_text.py:_fold": ALIKE,
+    "guardrails/pii_text.py:scanner": ALIKE,
     "guardrails/terms_folding.py:fold_unit": ALIKE,
     "limits/book.py:self.purses": "of one scope",
     "limits/book.py:self._pending": "of one scope",
