@@ -10,7 +10,8 @@ from gateway.guardrails.content_safety import LIMIT
 from gateway.guardrails.content_safety_chunks import OVERLAP, cut
 
 SMALL, LAP = 40, 12
-TEXT = st.text(st.sampled_from("ab \n\u3000日😀"), max_size=200)
+LETTERS = st.sampled_from("ab \n\u3000日😀")
+TEXT = st.text(LETTERS, max_size=SMALL) | st.text(LETTERS, min_size=SMALL + 1, max_size=5 * SMALL)
 
 
 @given(TEXT)
