@@ -13,19 +13,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from gateway.domain.guardrails import Action, Direction, Fail, fail_of
-from gateway.domain.verdicts import Outcome, Passage, Reading, Role, Verdict
+from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Role, Verdict
 from gateway.errors import GuardrailUnavailable
-from gateway.guardrails.kinds import Guard
+from gateway.guardrails.kinds import EVERYBODY, Detector, Guard
 from gateway.guardrails.tally import Tally
 from gateway.ports import Clock
 
 # Above this, reading is done in a thread: it would hold up the other calls for milliseconds.
 LARGE_CHARACTERS = 64 * 1024
 _DIRECTIONS = {Role.TOOL: Direction.TOOL_RESULTS, Role.DOCUMENT: Direction.DOCUMENTS}
+_UNREAD_IN = (Direction.MESSAGES, Direction.OUTPUT)
 DEFAULT_TIMEOUT_S = 3.0
 
 # Turns (category, original) pairs into what the model sees in place of each original.
 type Mask = Callable[[Sequence[tuple[str, str]]], Awaitable[Mapping[tuple[str, str], str]]]
+type _Waiting = tuple[Guard, Tally, Sequence[int]]
 type Note = Callable[[Verdict], None]
 
 
@@ -39,32 +41,36 @@ class Side:
         sources: Of an answer: its request's passages.
     """
 
-    __slots__ = ("_places", "changed", "passages", "sources", "texts", "unread")
+    __slots__ = ("changed", "groups", "large", "passages", "sources", "texts", "unread")
 
     def __init__(
         self, passages: Sequence[Passage], unread: Sequence[str] = (), *, output: bool = False, sources: Sequence[Passage] = ()
     ) -> None:
         self.passages = passages
         self.texts = [each.text for each in passages]
+        self.large = sum(map(len, self.texts)) > LARGE_CHARACTERS
         self.changed: set[int] = set()
         self.unread = unread
         self.sources = sources
-        self._places: dict[Direction, list[int]] = {}
-        for index, passage in enumerate(passages):
-            direction = Direction.OUTPUT if output else _DIRECTIONS.get(passage.role, Direction.MESSAGES)
-            self._places.setdefault(direction, []).append(index)
-        if unread:  # there is something to say about it, though there is nothing to read
-            self._places.setdefault(Direction.OUTPUT if output else Direction.MESSAGES, [])
+        self.groups: dict[Direction, list[int]] = {}
+        if output:
+            self.groups[Direction.OUTPUT] = list(range(len(passages)))
+        else:
+            for index, passage in enumerate(passages):
+                self.groups.setdefault(_DIRECTIONS.get(passage.role, Direction.MESSAGES), []).append(index)
+        if unread:  # there is something to say about it, though there may be nothing to read
+            self.groups.setdefault(Direction.OUTPUT if output else Direction.MESSAGES, [])
 
-    def parts(self, guard: Guard) -> list[tuple[Direction, list[int]]]:
-        """Return what a guardrail looks at, by direction."""
-        found = []
-        for direction, places in self._places.items():
-            if direction in guard.directions:
-                read = [index for index in places if self.passages[index].role in guard.roles]
-                if read or (self.unread and not places):
-                    found.append((direction, read))
-        return found
+    def places(self, guard: Guard, direction: Direction) -> list[int]:
+        """Return what a guardrail reads of a direction."""
+        places = self.groups[direction]
+        if guard.roles is EVERYBODY:
+            return places
+        return [index for index in places if self.passages[index].role in guard.roles]
+
+    def skips(self, direction: Direction) -> str:
+        """Return what of a direction nobody can read; empty where all can be read."""
+        return "unread: " + " ".join(self.unread) if self.unread and direction in _UNREAD_IN else ""
 
     def replace(self, index: int, text: str) -> None:
         """Change a passage's text."""
@@ -101,21 +107,25 @@ class Chain:
         Raises:
             GuardrailUnavailable: One that fails closed could not run.
         """
-        waiting: list[tuple[Guard, Tally, list[int]]] = []
+        waiting: list[_Waiting] = []
         for guard in self._guards:
-            for direction, places in side.parts(guard):
-                tally = Tally(guard, direction)
-                if side.unread and direction in (Direction.MESSAGES, Direction.OUTPUT):
-                    tally.skip("unread: " + " ".join(side.unread))
-                if guard.detector is not None:
-                    await self._detect(guard, tally, side, places)
+            if guard.detector is None and guard.service is None:
+                continue
+            for direction in side.groups:
+                places = side.places(guard, direction) if direction in guard.directions else ()
+                skips = side.skips(direction)
+                if not places and not (skips and direction in guard.directions):
+                    continue
+                tally = await self._detect(guard, direction, side, places, skips)
+                if tally is None:
+                    continue
                 if tally.blocks:
                     return guard, self._close(tally)
                 if guard.service is not None:
                     waiting.append((guard, tally, places))
-                elif guard.detector is not None:
+                else:
                     self._close(tally)
-        return await self._ask(side, waiting)
+        return await self._ask(side, waiting) if waiting else None
 
     def judge(self, direction: Direction, read: Callable[[Guard], Reading | None]) -> tuple[Guard, Verdict] | None:
         """Run what looks at the whole; returns what blocked, or None.
@@ -125,6 +135,8 @@ class Chain:
             read: Returns a guardrail's reading; None where it has no rule for it.
         """
         for guard in self._guards:
+            if guard.detector is not None:
+                continue
             started_s = self._clock.now_s()
             reading = read(guard)
             if reading is not None:
@@ -136,22 +148,35 @@ class Chain:
                     return guard, verdict
         return None
 
-    async def _detect(self, guard: Guard, tally: Tally, side: Side, places: list[int]) -> None:
+    async def _detect(self, guard: Guard, direction: Direction, side: Side, places: Sequence[int], skips: str) -> Tally | None:
+        """Let a detector read; returns what is to be said of it, or None where nothing was found and that has been said."""
         started_s = self._clock.now_s()
-        passages = [side.now(index) for index in places]
-        if sum(len(each.text) for each in passages) > LARGE_CHARACTERS:
-            readings = await asyncio.to_thread(_read, guard, passages)
-        else:
-            readings = _read(guard, passages)
-        await self._take(guard, tally, side, list(zip(places, readings, strict=True)))
+        readings: list[Reading] = []
+        if guard.detector is not None:
+            if side.large:
+                readings = await asyncio.to_thread(_read, guard.detector, side, places)
+            else:
+                readings = _read(guard.detector, side, places)
+            if guard.service is None and not skips and all(each is NOTHING_FOUND for each in readings):  # nearly every call
+                scanned, ms = sum([len(side.texts[index]) for index in places]), round((self._clock.now_s() - started_s) * 1000, 3)
+                self._note(Verdict(guard.config.id, direction, Outcome.PASSED, scanned=scanned, ms=ms))
+                return None
+        tally = Tally(guard, direction)
+        if skips:
+            tally.skip(skips)
+        await self._take(guard, tally, side, list(zip(places, readings, strict=False)))
         tally.ms += (self._clock.now_s() - started_s) * 1000
+        return tally
 
-    async def _ask(self, side: Side, waiting: list[tuple[Guard, Tally, list[int]]]) -> tuple[Guard, Verdict] | None:
+    async def _ask(self, side: Side, waiting: list[_Waiting]) -> tuple[Guard, Verdict] | None:
         """Ask the services: those that redact one after the other, before anybody else is shown the text."""
         first = [each for each in waiting if each[0].action is Action.REDACT]
         rest = [each for each in waiting if each[0].action is not Action.REDACT]
         for guard, tally, places in first:
             await self._inspect(guard, tally, side, places)
+            if tally.unavailable and fail_of(guard.config) is Fail.CLOSED:  # nobody else is shown what was to be redacted
+                self._close(tally)
+                raise unavailable(tally.verdict())
         if len(rest) == 1:
             await self._inspect(*rest[0][:2], side, rest[0][2])
         elif rest:
@@ -170,7 +195,7 @@ class Chain:
             raise unavailable(refused.verdict())
         return blocked
 
-    async def _inspect(self, guard: Guard, tally: Tally, side: Side, places: list[int]) -> None:
+    async def _inspect(self, guard: Guard, tally: Tally, side: Side, places: Sequence[int]) -> None:
         assert guard.service is not None  # only such guards wait
         if not places:
             return
@@ -207,10 +232,9 @@ class Chain:
         return verdict
 
 
-def _read(guard: Guard, passages: Sequence[Passage]) -> list[Reading]:
-    assert guard.detector is not None  # only such guards detect
-    read = guard.detector.read
-    return [read(each.text, each.role) for each in passages]
+def _read(detector: Detector, side: Side, places: Sequence[int]) -> list[Reading]:
+    read, texts, passages = detector.read, side.texts, side.passages
+    return [read(texts[index], passages[index].role) for index in places]
 
 
 def _redacted(guard: Guard, text: str, reading: Reading, masked: Mapping[tuple[str, str], str]) -> str:
