@@ -10,7 +10,8 @@ MAKERS = ("OrderedDict", "defaultdict", "dict", "Cached", "lru_cache", "cache")
 SHORT_LIVED = (
     *("providers/anthropic_stream.py", "providers/bedrock_stream.py", "providers/bedrock_turns.py", "providers/chat_places.py"),
     *("providers/cohere_stream.py", "providers/gemini_stream.py", "providers/responses_dialect_stream.py", "domain/multipart.py"),
-    *("metering/hours.py", "metering/sums.py", "limits/reconcile.py", "adapters/http1.py", "adapters/upstream_aiohttp.py:headers"),
+    *("metering/hours.py", "metering/sums.py", "metering/guard_report.py", "limits/reconcile.py", "adapters/http1.py"),
+    "adapters/upstream_aiohttp.py:headers",
 )
 KEYS = "the key is a caller's credential, hashed or by its public id"
 SCOPE = "the key is a scope, which names its tenant"
