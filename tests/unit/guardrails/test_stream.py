@@ -66,6 +66,20 @@ def test_token_probabilities_are_left_out_because_they_repeat_the_text() -> None
     assert client.documents[0]["choices"][0]["logprobs"] is None
 
 
+def test_token_probabilities_are_left_out_of_responses_and_transcripts_too() -> None:
+    token = b'"logprobs": [{"token": "SECRET-1", "logprob": -1.0}]'
+    pieces = [piece.replace(b'"logprobs": []', token) for piece in streams.responses([(0, "so")])]
+    pieces = [piece.replace(b'"delta": "so"', b'"delta": "so", ' + token) for piece in pieces]
+    pieces = [piece.replace(b'"text": "so"}', b'"text": "so", ' + token + b"}") for piece in pieces]
+    client = read(pieces, operation=Operation.RESPONSES)
+    assert b"SECRET" not in client.data
+    assert client.outcomes == {"secrets": "passed"}
+    pieces = [piece.replace(b'"delta": "so"', b'"delta": "so", ' + token) for piece in streams.transcription([(0, "so")])]
+    client = read(pieces, operation=Operation.TRANSCRIPTION)
+    assert b"SECRET" not in client.data
+    assert client.texts == {"transcript": "so"}
+
+
 def test_annotations_of_the_backends_filter_are_kept_where_the_text_waits() -> None:
     results = {"hate": {"filtered": False, "severity": "safe"}}
     client = read([chunk({"content": "SECRET-1"}, choice={"content_filter_results": results}), chunk({}, "stop"), DONE])
@@ -309,6 +323,13 @@ async def test_what_a_service_redacts_is_redacted_whole_over_the_boundary_of_str
     await client.read(streams.chat([(0, text[at : at + 7]) for at in range(0, len(text), 7)], choices=1))
     assert client.texts[0, "content"] == text.replace("Maria Gonzalez", "[REDACTED]")
     assert client.outcomes == {"safety": "redacted"}
+
+
+async def test_what_a_service_redacts_in_arguments_is_redacted_where_it_stands() -> None:
+    client = Client(call_of(Operation.CHAT), [asking(WordService("Maria"), Action.REDACT)])
+    arguments = '{"a":"of Ma","b":"see Maria there","c":["Maria"]}'
+    await client.read([called(arguments, 0, id="t", name="f"), chunk({}, "tool_calls"), DONE])
+    assert client.texts[0, "call", 0] == '{"a":"of Ma","b":"see [REDACTED] there","c":["[REDACTED]"]}'
 
 
 async def test_services_are_shown_what_detectors_left() -> None:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.call import Operation
@@ -81,6 +81,7 @@ OPERATIONS = pytest.mark.parametrize("operation", list(SENDERS), ids=lambda oper
 
 
 @OPERATIONS
+@settings(deadline=None)
 @given(data=st.data())
 def test_no_prefix_of_a_stream_holds_a_secret_and_all_of_it_is_the_redacted_text(operation: Operation, data: Any) -> None:
     whole, said = as_sent(operation, *data.draw(cut_texts(PLACES[operation])), data.draw)
@@ -98,6 +99,7 @@ def test_no_prefix_of_a_stream_holds_a_secret_and_all_of_it_is_the_redacted_text
 
 
 @OPERATIONS
+@settings(deadline=None)
 @given(data=st.data())
 def test_without_findings_the_client_gets_every_text_and_every_other_member(operation: Operation, data: Any) -> None:
     _whole, said = as_sent(operation, *data.draw(cut_texts(PLACES[operation], TEXTS.map(lambda text: text.replace("-", "+")))), data.draw)
@@ -130,6 +132,7 @@ def without_text(document: Any) -> Any:
 
 
 @OPERATIONS
+@settings(deadline=None)
 @given(data=st.data())
 def test_placeholders_become_originals_however_they_are_cut(operation: Operation, data: Any) -> None:
     texts = st.lists(st.sampled_from(["<EMAIL_1>", "<EMAIL", "_1>", "<", "a", " ", "SECRET-1 "]), max_size=10).map("".join)
@@ -141,6 +144,7 @@ def test_placeholders_become_originals_however_they_are_cut(operation: Operation
 
 
 @OPERATIONS
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_blocked_stream_released_a_prefix_of_what_stood_before_the_finding(operation: Operation, data: Any) -> None:
     whole, said = as_sent(operation, *data.draw(cut_texts(PLACES[operation])), data.draw)
@@ -157,6 +161,7 @@ def test_a_blocked_stream_released_a_prefix_of_what_stood_before_the_finding(ope
     assert not SECRET.search(client.data.decode())
 
 
+@settings(deadline=None)
 @given(cut_texts(), st.integers(1, 3))
 def test_a_report_counts_every_finding_and_holds_nothing_back(cut: Any, times: int) -> None:
     (text,), said = cut
@@ -169,6 +174,7 @@ def test_a_report_counts_every_finding_and_holds_nothing_back(cut: Any, times: i
 OTHER = re.compile(r"T-\d{3}")
 
 
+@settings(deadline=None)
 @given(cut_texts())
 def test_overlapping_findings_of_two_guardrails_are_replaced_once_and_whole(cut: Any) -> None:
     (text,), said = cut
@@ -202,6 +208,7 @@ def union_redacted(text: str) -> str:
     return out + text[done:]
 
 
+@settings(deadline=None)
 @given(cut_texts())
 def test_a_window_holds_no_more_than_what_is_open(cut: Any) -> None:
     (text,), said = cut
