@@ -7,18 +7,20 @@ record; what they said is in `draft.verdicts`, and from there in the record, in 
 import asyncio
 import fnmatch
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from gateway.domain.access import Principal, Product
+from gateway.domain.deployment import Backend
 from gateway.domain.guardrails import Action, Direction, Guardrail, JsonSchema, TenantRule
 from gateway.domain.request import Request
 from gateway.domain.verdict_text import HEADER, header_of
 from gateway.domain.verdicts import Finding, Outcome, Reading
 from gateway.errors import GatewayError, GuardrailUnavailable, UpstreamError
-from gateway.guardrails.build import order_of
+from gateway.guardrails.build import NoService, order_of
 from gateway.guardrails.guarded import Guarded
 from gateway.guardrails.kinds import Guard
 from gateway.guardrails.schema import SchemaCheck, repair_call
@@ -180,7 +182,8 @@ class Guardian:
             if missing:
                 raise GuardrailUnavailable(f"the guardrail {missing[0]!r} of your product no longer exists; ask the gateway's operator")
             configs = [known[name] for name in product.guardrails] + list(principal.rules)
-            guards = [self._build(config) for config in configs if _holds(config, principal)]
+            zoned = partial(_in_zone, principal.data_zone, request.catalog.guard_backends)
+            guards = [zoned(self._build(config)) for config in configs if _holds(config, principal)]
             found = self._chains[key] = (known, principal.rules, tuple(sorted(guards, key=order_of)))
             if len(self._chains) > REMEMBERED_CHAINS:
                 self._chains.popitem(last=False)
@@ -189,6 +192,14 @@ class Guardian:
 
 def _holds(config: Guardrail, principal: Principal) -> bool:
     return not config.tenants or any(fnmatch.fnmatchcase(principal.tenant, glob) for glob in config.tenants)
+
+
+def _in_zone(zone: str, backends: Mapping[str, Backend], guard: Guard) -> Guard:
+    """Keep a pinned tenant's texts away from a service outside its data zone: there the guardrail cannot run."""
+    backend = backends.get(getattr(guard.config, "language_backend", ""))
+    if backend is None or zone in ("", backend.data_zone):
+        return guard
+    return msgspec.structs.replace(guard, service=NoService("its backend lies outside the tenant's data zone"))
 
 
 def _session(request: Request) -> str:

@@ -65,8 +65,15 @@ _STRANGERS = frozenset({Role.USER, Role.TOOL, Role.DOCUMENT})
 _ANSWERS = frozenset({Role.ASSISTANT})
 
 
-class Unconfigured:
-    """A Service that nobody has set up: it cannot run, and says why."""
+class NoService:
+    """A Service that may not or cannot be asked, and says why.
+
+    Args:
+        why: For the log and the verdict.
+    """
+
+    def __init__(self, why: str) -> None:
+        self._why = why
 
     async def inspect(
         self,
@@ -76,12 +83,19 @@ class Unconfigured:
         tenant: str,  # noqa: ARG002
     ) -> list[Reading]:
         """Raise GuardrailUnavailable."""
-        raise GuardrailUnavailable("Content Safety is not configured: the operator sets GATEWAY_CONTENT_SAFETY_ENDPOINT")
+        raise GuardrailUnavailable(self._why)
+
+
+NOT_CONFIGURED = NoService("Content Safety is not configured: the operator sets GATEWAY_CONTENT_SAFETY_ENDPOINT")
 
 
 def _pii(config: domain.Pii, workshop: Workshop) -> _Parts:
     backend = workshop.backends.get(config.language_backend)
-    service = LanguagePii(backend, workshop.upstream, config.min_confidence, workshop.memory) if backend else None
+    service: Service | None = None
+    if backend is not None:
+        service = LanguagePii(
+            backend, workshop.upstream, config.min_confidence, workshop.memory, entities=config.entities, timeout_s=config.timeout_s
+        )
     return _Parts(detector=PiiDetector(config.entities), service=service)
 
 
@@ -90,22 +104,22 @@ def _injection(config: domain.Injection, workshop: Workshop) -> _Parts:
     if config.shields != "never":
         service = PromptShields(workshop.safety, workshop.memory) if workshop.safety else None
     if config.shields == "always" and service is None:
-        service = Unconfigured()
+        service = NOT_CONFIGURED
     return _Parts(detector=InjectionDetector(config.threshold), service=service, roles=_STRANGERS)
 
 
 def _content_safety(config: domain.ContentSafety, workshop: Workshop) -> _Parts:
-    service = ContentSafetyService(config, workshop.safety, workshop.memory) if workshop.safety else Unconfigured()
+    service = ContentSafetyService(config, workshop.safety, workshop.memory) if workshop.safety else NOT_CONFIGURED
     return _Parts(service=service, roles=_OTHERS)
 
 
 def _protected_material(_: domain.ProtectedMaterial, workshop: Workshop) -> _Parts:
-    service = ProtectedMaterialService(workshop.safety, workshop.memory) if workshop.safety else Unconfigured()
+    service = ProtectedMaterialService(workshop.safety, workshop.memory) if workshop.safety else NOT_CONFIGURED
     return _Parts(service=service, roles=_ANSWERS)
 
 
 def _groundedness(config: domain.Groundedness, workshop: Workshop) -> _Parts:
-    service = GroundednessService(config, workshop.safety, workshop.memory) if workshop.safety else Unconfigured()
+    service = GroundednessService(config, workshop.safety, workshop.memory) if workshop.safety else NOT_CONFIGURED
     return _Parts(service=service, roles=_ANSWERS)
 
 

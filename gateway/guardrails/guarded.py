@@ -47,7 +47,8 @@ class Guarded:
         self._session = session
         self._note = note
         self._clock = clock
-        self._sources: Sequence[Passage] = ()
+        self._given: Sequence[Passage] = ()  # as the client sent it
+        self._sources: Sequence[Passage] = ()  # as the model gets it
         self._placeholders: Placeholders | None = None
         self._strict = True
         self._beside: asyncio.Task[GuardrailBlocked | None] | None = None
@@ -65,7 +66,7 @@ class Guarded:
             GuardrailUnavailable: One that fails closed could not run.
         """
         read = read_call(call)
-        found = self._sources = read.passages
+        found = self._given = read.passages
         side = Side(found, read.unread)
         before: list[Guard] = []
         beside: list[Guard] = []
@@ -78,8 +79,9 @@ class Guarded:
         await self._open_vault(call)
         if blocked := await chain.run(side):
             raise _refusal(blocked)
+        self._sources = [side.now(index) for index in range(len(found))]
         if beside:
-            self._beside = asyncio.create_task(self._run_beside(beside, Side([side.now(index) for index in range(len(found))])))
+            self._beside = asyncio.create_task(self._run_beside(beside, Side(self._sources, read.unread)))
         call = with_texts(call, {index: side.texts[index] for index in sorted(side.changed)})
         for guard in reversed(self._guards):
             if isinstance(guard.config, SystemText):
@@ -120,7 +122,7 @@ class Guarded:
     async def _mask(self, originals: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
         assert self._placeholders is not None  # opened before anything is masked
         names = [(placeholder_name(category), original) for category, original in originals]
-        texts = [each.text for each in self._sources]
+        texts = [each.text for each in self._given]
         try:
             assigned = await self._vault.assign(self._placeholders, names, texts)
         except GuardrailUnavailable:
