@@ -61,6 +61,12 @@ def test_earlier_turns_come_before_later_ones_and_instructions_before_all() -> N
     assert [(each.text, each.role.value) for each in found] == [("0", "system"), ("1", "user"), ("2", "assistant"), ("3", "user")]
 
 
+def test_what_tools_say_of_themselves_comes_in_their_order() -> None:
+    schema = {"properties": {"a": {"description": "2"}, "b": {"properties": {"c": {"description": "3"}}}, "d": {"description": "4"}}}
+    tools = [{"function": {"name": "f", "description": "1", "parameters": schema}}, {"function": {"name": "g", "description": "5"}}]
+    assert texts_of(chat({"role": "user", "content": "6"}, tools=tools)) == ["1", "2", "3", "4", "5", "6"]
+
+
 @pytest.mark.parametrize(
     ("part", "missing"),
     [
@@ -148,7 +154,7 @@ def test_names_that_become_the_same_stay_apart() -> None:
 
 def test_only_the_members_that_change_are_written_anew() -> None:
     body = b'{ "model": "gpt-4o",  "temperature": 1.50, "messages": [{"role":"user","content":"caf\\u00e9 5"}],"seed":1e2 }'
-    call = make_call({"model": "gpt-4o", "messages": [{"role": "user", "content": "café 5"}]}, body=body)
+    call = make_call(json.loads(body), body=body)
     changed = with_texts(call, {0: "tea"})
     assert changed.body == b'{ "model": "gpt-4o",  "temperature": 1.50, "messages": [{"role":"user","content":"tea"}],"seed":1e2 }'
     assert call.document["messages"][0]["content"] == "café 5"
