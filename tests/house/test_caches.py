@@ -8,6 +8,7 @@ from tests.house.sources import ROOT, modules, read
 MAKERS = ("OrderedDict", "defaultdict", "dict", "Cached", "lru_cache", "cache")
 # Of one request, answer, report or connection, and gone with it.
 SHORT_LIVED = (
+    "guardrails/placeholders.py",
     *("providers/anthropic_stream.py", "providers/bedrock_stream.py", "providers/bedrock_turns.py", "providers/chat_places.py"),
     *("providers/cohere_stream.py", "providers/gemini_stream.py", "providers/responses_dialect_stream.py", "domain/multipart.py"),
     *("metering/hours.py", "metering/sums.py", "metering/guard_report.py", "limits/reconcile.py", "adapters/http1.py"),
