@@ -95,3 +95,21 @@ def test_an_administrator_is_told_the_field_and_what_fits(document: dict[str, An
     with pytest.raises(RequestError) as refused:
         convert(document, _Outer)
     assert (refused.value.param, refused.value.message) == (param, message)
+
+
+class _Cat(msgspec.Struct, tag_field="type", tag="cat"):
+    lives: int = 9
+
+
+class _Dog(msgspec.Struct, tag_field="type", tag="dog"):
+    tricks: tuple[str, ...] = ()
+
+
+class _House(msgspec.Struct):
+    pets: tuple[_Cat | _Dog, ...]
+
+
+def test_a_type_that_is_not_known_is_answered_with_those_that_are() -> None:
+    with pytest.raises(RequestError) as refused:
+        convert({"pets": [{"type": "cat"}, {"type": "cow"}]}, _House)
+    assert refused.value.message == "'pets[1].type' must be 'cat' or 'dog', not 'cow'"
