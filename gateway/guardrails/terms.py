@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.domain.verdicts import NOTHING_FOUND, Finding, Reading, Role
-from gateway.guardrails.terms_folding import EDGE, UNSPACED, fold, fold_term, folded_from, in_words
+from gateway.guardrails.terms_folding import EDGE, UNSPACED, fold, fold_bytes, fold_term, folded_from, in_words
 
 MAX_TERMS = 10_000
 MAX_TERM_CHARACTERS = 256
@@ -58,9 +58,11 @@ class Lexicon:
 
     def find(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Yield the terms in a text, from left to right: first character, end, the term as it is folded."""
-        folded = fold(text)
-        data = folded.data
+        data = fold_bytes(text)
         match = self._pattern.search(data)
+        if match is None:
+            return
+        folded = fold(text)
         while match is not None:
             start, end, term = self._trimmed(match.start(), match.group().decode())
             yield folded.start_of(start), folded.end_of(end), term

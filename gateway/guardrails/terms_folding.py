@@ -35,9 +35,10 @@ _IGNORED = (
     (0xE0000, 0xE0FFF),
 )  # fmt: skip
 # ASCII in one piece, Han and Hangul in another, any other character on its own; decomposed Hangul and kana are one with their parts.
-_UNITS = re.compile(
-    "([\x00-\x7f]+)|([\u4e00-\u9fff\uac00-\ud7a3]+)|[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?|[^\x00-\x7f][\u3099\u309a\uff9e\uff9f]?"
-)
+_OTHERS = "([\u4e00-\u9fff\uac00-\ud7a3]+)|[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?|[^\x00-\x7f][\u3099\u309a\uff9e\uff9f]?"
+_OTHER = re.compile(_OTHERS)
+_RUNS = re.compile("[^\x00-\x7f]+")
+_UNITS = re.compile(f"([\x00-\x7f]+)|{_OTHERS}")
 _STRIDES = (0, 1, 4)  # bytes of a character: three in UTF-8, and its edge
 
 
@@ -69,10 +70,15 @@ class Folded(msgspec.Struct, frozen=True, gc=False):
         return self.origins[index] + (place - 1 - self.starts[index]) // stride + 1 if stride else self.origins[index + 1]
 
 
+def fold_bytes(text: str) -> bytes:
+    """Return what `fold(text).data` is, without saying where it came from."""
+    return f" {(text if text.isascii() else _RUNS.sub(_folded_run, text)).lower()} ".encode()
+
+
 def fold(text: str) -> Folded:
     """Fold a text; linear in its length."""
     if text.isascii():
-        return Folded(f" {text.lower()} ".encode(), [1], [0, len(text)], [1])
+        return Folded(fold_bytes(text), [1], [0, len(text)], [1])
     pieces, starts, origins, strides = [b" "], [1], [0], [1]
     size = 1
     for match in _UNITS.finditer(text):
@@ -108,6 +114,15 @@ def in_words(character: str) -> bool:
     return unicodedata.category(character)[0] in "LNM"
 
 
+def _folded_run(match: re.Match[str]) -> str:
+    run = match[0]
+    return fold_unit(run) if len(run) == 1 else _OTHER.sub(_folded, run)
+
+
+def _folded(match: re.Match[str]) -> str:
+    return EDGE.join(match[0]) + EDGE if match.lastindex else fold_unit(match[0])
+
+
 def _fold_run(run: str, kind: int) -> str:
     if kind == 1:
         return run.lower()
@@ -123,7 +138,8 @@ def fold_unit(unit: str) -> str:
     seen = "".join(each for each in decomposed if not _invisible(each))
     if seen and _within(seen[0], UNSPACED):
         seen = (unicodedata.normalize("NFC", seen) if _within(seen[0], (_JAMO,)) else seen) + EDGE
-    return seen.encode("utf-8", "replace").decode()  # half of a surrogate pair is no letter
+    # Folded Cherokee is upper case, but a text is lowered as a whole.
+    return seen.lower().encode("utf-8", "replace").decode()  # half of a surrogate pair is no letter
 
 
 def _invisible(character: str) -> bool:

@@ -47,6 +47,7 @@ def test_a_term_is_found_as_a_whole_word_however_it_is_written(text: str, expect
 def test_of_terms_that_begin_together_the_longest_that_is_whole_is_found() -> None:
     assert found("foo bar baz", "foo", "foo bar", "foo bar b") == ["foo bar"]
     assert found("foo barn", "foo", "foo bar") == ["foo"]
+    assert found(".net and net", "net", ".net") == [".net", "net"]
 
 
 def test_terms_side_by_side_are_all_found() -> None:
@@ -159,3 +160,9 @@ def test_a_list_that_is_none_is_refused_with_the_reason(terms: tuple[str, ...], 
     if fault is not None:
         with pytest.raises(ValueError, match=re.escape(fault)):
             TermsDetector(terms, "t", "[X]")
+
+
+def test_the_end_of_a_phrase_that_may_begin_another_is_held_with_the_phrase() -> None:
+    detector = TermsDetector(("foo bar", "bar baz"), "t", "[X]")
+    assert detector.open_from("x foo bar ") == 2
+    assert spans(detector.read("x foo bar baz")) == [(2, 9)]
