@@ -20,7 +20,6 @@ from gateway.guardrails.stream_texts import Texts
 
 _ARGUMENTS = frozenset({"response.function_call_arguments", "response.mcp_call_arguments", "response.mcp_call.arguments"})
 _SOUND = frozenset({"response.audio", "response.output_audio"})
-_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 _SAID = ("text", "refusal", "arguments", "input", "code", "transcript")
 _PLACE = ("item_id", "output_index", "content_index", "summary_index")
 _ECHOED = frozenset({"instructions", "prompt", "input"})
@@ -31,7 +30,7 @@ type Key = tuple[str, Any, Any, Any]
 class ResponsesDialect(Common):
     """The Dialect of Responses."""
 
-    __slots__ = ("_arguments", "_items", "_parts", "_places", "_response", "_sequence")
+    __slots__ = ("_arguments", "_items", "_open", "_parts", "_places", "_response", "_sequence")
 
     def __init__(self, texts: Texts) -> None:
         super().__init__(texts)
@@ -39,6 +38,7 @@ class ResponsesDialect(Common):
         self._places: dict[Key, Document] = {}  # texts and arguments that have not ended
         self._parts: dict[tuple[Any, Any], Document] = {}  # open content parts
         self._items: dict[Any, Document] = {}  # by their place, as the client has them
+        self._open: set[Any] = set()  # items that have not ended
         self._response: Document = {}
         self._sequence = 0
 
@@ -49,7 +49,7 @@ class ResponsesDialect(Common):
         if kind.endswith(".delta"):
             return await self._delta(document, kind.removesuffix(".delta"))
         if type(document.get("response")) is dict:
-            return await self._whole(document, kind)
+            return await self._whole(document)
         before = await self._done(document, kind)
         self._call([(document.get("output_index"), document.get("item"))])
         if self.watch.ended:
@@ -121,15 +121,14 @@ class ResponsesDialect(Common):
         document.update(own)
         return changed
 
-    async def _whole(self, document: Document, kind: str) -> list[Document] | None:
-        """Read an event that holds the response itself."""
+    async def _whole(self, document: Document) -> list[Document] | None:
+        """Read an event that holds the response itself; before the last one `rest` was asked."""
         response = document["response"]
-        before = await self.rest() if kind in _ENDS else []
         output = response.get("output") or []
         self._call(list(enumerate(output)))
         changed = await self.texts.rewrite(output) if output and not self.watch.ended else False
         if self.watch.ended:
-            return before
+            return []
         unmask = self.texts.unmask
         for name in _ECHOED & response.keys():
             if unmask is not None and type(response[name]) is str:
@@ -137,7 +136,7 @@ class ResponsesDialect(Common):
                 changed = changed or original != response[name]
                 response[name] = original
         self._response = response
-        return [*before, document] if changed or before else None
+        return [document] if changed else None
 
     @property
     def response_id(self) -> str:
@@ -155,6 +154,7 @@ class ResponsesDialect(Common):
         index = document.get("output_index")
         if kind in {"response.output_item.added", "response.output_item.done"}:
             self._items[index] = {**document["item"]}
+            (self._open.add if kind.endswith(".added") else self._open.discard)(index)
         elif kind == "response.content_part.added":
             self._parts[index, document.get("content_index")] = document
         elif kind == "response.content_part.done":
@@ -176,10 +176,11 @@ class ResponsesDialect(Common):
             made.append(self._last("response.content_part.done", **{name: added[name] for name in _PLACE if name in added}, part=part))
             if index in self._items:
                 self._items[index]["content"] = [*(self._items[index].get("content") or ()), part]
-        for index, item in self._items.items():
-            if item.get("status") == "in_progress":
+        for index in sorted(self._open):
+            item = self._items[index]
+            if "status" in item:
                 item["status"] = "incomplete"
-                made.append(self._last("response.output_item.done", output_index=index, item=item))
+            made.append(self._last("response.output_item.done", output_index=index, item=item))
         response = {**self._response, "status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
         response |= {"output": [self._items[index] for index in sorted(self._items)], "gateway_guardrail": verdict}
         return [*made, self._last("response.incomplete", response=response)]

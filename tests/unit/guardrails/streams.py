@@ -133,11 +133,14 @@ def run[T](work: Coroutine[Any, Any, T]) -> T:
 class Client:
     """What a client has of a stream, at every moment."""
 
-    def __init__(self, call: Call, guards: Sequence[Guard], unmask: Any = None, sources: Sequence[Passage] = ()) -> None:
+    def __init__(
+        self, call: Call, guards: Sequence[Guard], unmask: Any = None, sources: Sequence[Passage] = (), decoder: Any = None
+    ) -> None:
         self.call = call
         self.verdicts: list[Verdict] = []
         self.stream = GuardedStream(call, guards, unmask, self.verdicts.append, FakeClock(), sources, tenant="contoso")
-        self.decoder = decoder_of(call)
+        self.decoder = decoder_of(call) if decoder is None else decoder
+        self._texts: dict[Any, str] = {}
         self.events: list[StreamEvent] = []
         self.came: list[StreamEvent] = []
         self.moments: list[dict[Any, str]] = []  # what each text was, after each event
@@ -153,7 +156,8 @@ class Client:
         self.came += events
         for event in await self.stream.feed(events):
             self.events.append(event)
-            self.moments.append(texts_of(self.call.operation, self.documents))
+            add_texts(self._texts, self.call.operation, documents_of(event.data))
+            self.moments.append(dict(self._texts))
 
     @property
     def data(self) -> bytes:
@@ -179,11 +183,15 @@ def documents_of(data: bytes) -> list[Any]:
 def texts_of(operation: Operation, documents: list[Any]) -> dict[Any, str]:
     """Add up a client's deltas, by place."""
     texts: dict[Any, str] = {}
+    add_texts(texts, operation, documents)
+    return texts
+
+
+def add_texts(texts: dict[Any, str], operation: Operation, documents: list[Any]) -> None:
     for document in documents:
         for key, text in _deltas(operation, document):
             if type(text) is str:
                 texts[key] = texts.get(key, "") + text
-    return texts
 
 
 def _deltas(operation: Operation, document: Any) -> Iterator[tuple[Any, Any]]:

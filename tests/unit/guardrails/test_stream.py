@@ -256,6 +256,19 @@ def test_a_blocked_response_ends_what_is_open_with_what_was_released() -> None:
     assert client.events[-1].done
 
 
+def test_what_of_a_response_has_ended_before_it_is_blocked_is_not_ended_again() -> None:
+    client = read(streams.responses([(0, "so"), (2, "SECRET-1")]), blocking(), operation=Operation.RESPONSES)
+    ended = [(document["type"], document["output_index"]) for document in client.documents if document["type"].endswith("part.done")]
+    assert ended == [("response.content_part.done", 0), ("response.content_part.done", 2)]
+    items = [document["item"].get("status") for document in client.documents if document["type"] == "response.output_item.done"]
+    assert items == ["completed", "completed", None]
+    output = client.documents[-1]["response"]["output"]
+    assert [(item["type"], item.get("content")) for item in output[::2]] == [
+        ("message", [{"type": "output_text", "text": "so", "annotations": [], "logprobs": []}]),
+        ("reasoning", [{"type": "reasoning_text", "text": ""}]),
+    ]
+
+
 def test_a_blocked_transcription_is_an_error_because_its_dialect_has_no_such_end() -> None:
     client = read(streams.transcription([(0, "so SECRET-1 never")]), blocking(), operation=Operation.TRANSCRIPTION)
     assert isinstance(client.events[-1].error, GuardrailBlocked)
@@ -367,6 +380,14 @@ async def test_a_service_that_only_reports_holds_nothing_back() -> None:
 async def test_a_report_that_the_stream_did_not_wait_for_is_unavailable() -> None:
     client = Client(call_of(Operation.CHAT), [asking(WordService("evil"), Action.REPORT)])
     await client.read([chunk({"content": "evil"})], end=False)
+    client.stream.close()
+    assert client.outcomes == {"safety": "unavailable"}
+
+
+def test_a_stream_that_is_dropped_where_nothing_runs_any_more_asks_nobody() -> None:
+    client = run(
+        Client(call_of(Operation.CHAT), [asking(WordService("evil"), Action.REPORT)]).read([chunk({"content": "evil"})], end=False)
+    )
     client.stream.close()
     assert client.outcomes == {"safety": "unavailable"}
 

@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from gateway.domain.call import Operation
 from gateway.domain.guardrails import Action
 from gateway.guardrails.window import Window
+from gateway.providers.completions_dialect import CompletionsDialect
+from gateway.providers.messages_from_chat import MessagesFromChat
+from gateway.providers.openai_stream import OpenAIStream
+from gateway.providers.responses_dialect_stream import ResponsesFromChat
 from tests.fakes.clock import FakeClock
 from tests.unit.guardrails import streams
 from tests.unit.guardrails.streams import MASK, PLACES, SECRET, SENDERS, Client, Originals, call_of, guard, run
@@ -161,11 +165,34 @@ def test_a_blocked_stream_released_a_prefix_of_what_stood_before_the_finding(ope
     assert not SECRET.search(client.data.decode())
 
 
+TRANSLATED = {
+    Operation.MESSAGES: (MessagesFromChat, (0, "text")),
+    Operation.RESPONSES: (ResponsesFromChat, ("response.output_text.delta", 0)),
+    Operation.COMPLETIONS: (lambda call, chat: CompletionsDialect().decoder(call, chat), (0, "text")),
+}
+
+
+@pytest.mark.parametrize("operation", list(TRANSLATED), ids=lambda operation: operation.value)
 @settings(deadline=None)
-@given(cut_texts(), st.integers(1, 3))
-def test_a_report_counts_every_finding_and_holds_nothing_back(cut: Any, times: int) -> None:
+@given(data=st.data())
+def test_streams_that_are_translated_leak_nothing_either(operation: Operation, data: Any) -> None:
+    (text,), said = data.draw(cut_texts())
+    make, key = TRANSLATED[operation]
+    call = call_of(operation)
+    decoder = make(call, OpenAIStream(include_usage=False))
+    pieces = chopped(b"".join(streams.chat(said, choices=1)), data.draw)
+    client = run(Client(call, [guard()], decoder=decoder).read(pieces))
+    assert not any(SECRET.search(released) for moment in client.moments for released in moment.values())
+    assert client.texts.get(key, "") == redacted(text)
+    assert not SECRET.search(client.data.decode())
+    assert client.events[-1].done
+
+
+@settings(deadline=None)
+@given(cut_texts())
+def test_a_report_counts_every_finding_and_holds_nothing_back(cut: Any) -> None:
     (text,), said = cut
-    client = run(Client(call_of(Operation.CHAT), [guard(Action.REPORT)] * 1).read(streams.chat(said, choices=1)))
+    client = run(Client(call_of(Operation.CHAT), [guard(Action.REPORT)]).read(streams.chat(said, choices=1)))
     assert client.data == b"".join(event.data for event in client.came)
     assert client.verdicts[0].count == len(SECRET.findall(text))
     assert client.verdicts[0].scanned == len(text)
