@@ -30,8 +30,8 @@ MAX_RESULT_CHARACTERS = 64 * 1024
 _PLACEHOLDER = re.compile(r"\{(user|tenant|session|tag:[^{}]+)\}")
 
 
-async def enrich(request: Request, enrichments: Sequence[Enrichment], upstream: Upstream) -> tuple[Call, list[str]]:
-    """Return the call with what was looked up, and what to note in its record.
+async def enrich(request: Request, enrichments: Sequence[Enrichment], upstream: Upstream) -> tuple[Call, list[str], str]:
+    """Return the call with what was looked up, what to note in its record, and the text that was looked up.
 
     Args:
         request: The call; operations without a conversation are returned as they are.
@@ -43,11 +43,12 @@ async def enrich(request: Request, enrichments: Sequence[Enrichment], upstream: 
     """
     call = request.call
     if call.operation not in CONVERSATIONS:
-        return call, []
+        return call, [], ""
     found = await asyncio.gather(*(_look_up(request, each, upstream) for each in enrichments))
     texts = [text for text in found if text is not None]
     notes = ["enriched"] * bool(texts) + ["enrichment_skipped"] * (len(texts) < len(found))
-    return (with_context(call, "\n\n".join(texts)) if texts else call), notes
+    text = "\n\n".join(texts)
+    return (with_context(call, text) if texts else call), notes, text
 
 
 async def _look_up(request: Request, enrichment: Enrichment, upstream: Upstream) -> str | None:

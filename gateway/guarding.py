@@ -78,7 +78,7 @@ class Guardian:
         started_s = self._clock.now_s()
         guarded = Guarded(guards, self._vault, request.principal.tenant, _session(request), draft.verdicts.append, self._clock)
         try:
-            call = await guarded.request(request.call)
+            call = await guarded.request(request.call, request.looked_up)
         except GatewayError as exc:
             exc.headers = {**exc.headers, HEADER: header_of(draft.verdicts)}
             raise

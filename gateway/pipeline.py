@@ -213,10 +213,10 @@ class Pipeline:
         if not model.enrich:
             return request
         started_s = self._clock.now_s()
-        call, notes = await enrich(request, model.enrich, self._upstream)
+        call, notes, looked_up = await enrich(request, model.enrich, self._upstream)
         draft.changes += notes
         draft.upstream_wait_s += self._clock.now_s() - started_s
-        return msgspec.structs.replace(request, call=call)
+        return msgspec.structs.replace(request, call=call, looked_up=looked_up)
 
     async def _ids_loaded(self) -> None:
         """Import what seals ids in a thread, once: it takes longer than a call may be held up."""

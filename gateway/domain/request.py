@@ -15,6 +15,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         model: The one that was asked for.
         deadline_s: On the Clock: when an answer must have begun.
         labels_found: What guardrails found the call to be (`confidential`); routing rules ask for it as `classification`.
+        looked_up: What was put before its prompt from elsewhere: to guardrails a document.
     """
 
     call: Call
@@ -24,6 +25,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     labels: Labels
     deadline_s: float
     labels_found: frozenset[str] = frozenset()
+    looked_up: str = ""
 
 
 def affinity_of(request: Request, model: Model) -> str:

@@ -7,9 +7,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from gateway.domain.call import Call, Completion, Operation
 from gateway.domain.guardrails import INPUT, BackendFilter, Direction, Fail, JsonSchema, Pii, SystemText, fail_of
-from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Verdict
+from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Role, Verdict
 from gateway.errors import GuardrailBlocked, GuardrailUnavailable
 from gateway.guardrails.answers import Answered, read_answer, with_answer_texts
 from gateway.guardrails.backend_filter import unchecked
@@ -58,15 +60,19 @@ class Guarded:
         """The guardrail that says what form the answer must have."""
         return next((each for each in self._guards if isinstance(each.config, JsonSchema)), None)
 
-    async def request(self, call: Call) -> Call:
+    async def request(self, call: Call, looked_up: str = "") -> Call:
         """Inspect the request; returns what goes to the model.
+
+        Args:
+            call: The client's.
+            looked_up: What the gateway has put before its prompt from elsewhere; empty for nothing.
 
         Raises:
             GuardrailBlocked: One of them refuses it.
             GuardrailUnavailable: One that fails closed could not run.
         """
         read = read_call(call)
-        found = self._given = read.passages
+        found = self._given = _with_documents(read.passages, looked_up)
         side = Side(found, read.unread)
         before: list[Guard] = []
         beside: list[Guard] = []
@@ -201,6 +207,14 @@ def kept_under(call: Call) -> str:
         return ""
     previous = call.document.get("previous_response_id")
     return previous if isinstance(previous, str) else conversation_of(call)
+
+
+def _with_documents(found: Sequence[Passage], looked_up: str) -> Sequence[Passage]:
+    """Say of what was looked up that it is a document, whichever message it stands in: nobody vouches for what it says."""
+    if not looked_up:
+        return found
+    strange = [each.role is Role.SYSTEM and each.text.startswith(looked_up) for each in found]
+    return [msgspec.structs.replace(each, role=Role.DOCUMENT) if odd else each for each, odd in zip(found, strange, strict=True)]
 
 
 def _refusal(blocked: tuple[Guard, Verdict]) -> GuardrailBlocked:
