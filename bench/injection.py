@@ -2,8 +2,8 @@
 
     python -m bench.injection ../shared/datasets/injection_dev.jsonl [--worst N]
 
-Leave one source out: for each source a model is trained without it (translations count as one with their original), and judges it. Scores of
-all sources are then compared at one threshold. `--worst` prints the reasons, never the texts, of what was judged worst in each held-out kind.
+Leave one source out: for each source a model is trained without it (translations count as one with their original), and judges it.
+Scores of all sources are then compared at one threshold. `--worst` prints the reasons, never the texts, of the worst mistakes.
 """
 
 import argparse
@@ -70,7 +70,9 @@ def _table(found: dict[str, tuple[list[float], list[float]]], balance: float) ->
     at = cut(honest)
     print(f"all: AUC {area(honest, attacks):.3f}, recall {share(attacks, at):.3f} at {ALLOWED:.0%} false positives (log-odds {at:.2f})")
     print(f"at the default threshold: recall {share(attacks, balance):.3f}, false positives {share(honest, balance):.3f}\n")
-    print("| source | texts | AUC | recall at 2 % | at 0.5 | false positives at 2 % | at 0.5 |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| source | texts | AUC | recall at 2 % | at 0.5 | false positives at 2 % | at 0.5 |\n| --- | --- | --- | --- | --- | --- | --- |"
+    )
     for source, (good, bad) in sorted(found.items()):
         if bad:
             cells = f"{len(bad)} attacks | {area(honest, bad):.3f} | {share(bad, at):.3f} | {share(bad, balance):.3f} | | |"
@@ -87,14 +89,15 @@ def _held_out(model: Model | None, worst: int, balance: float) -> None:
         said.append((judged.logit if case.label else -judged.logit, case, judged.reason))
     honest, attacks = found["held-out"]
     at = cut(honest)
-    print(f"\nhand-written: {len(attacks)} attacks, {len(honest)} honest: AUC {area(honest, attacks):.3f}, recall {share(attacks, at):.3f} at 2 %;")
+    print(f"\nhand-written: {len(attacks)} attacks, {len(honest)} honest texts")
+    print(f"  AUC {area(honest, attacks):.3f}, recall {share(attacks, at):.3f} at 2 % false positives")
     print(f"  at the default threshold: recall {share(attacks, balance):.3f}, false positives {share(honest, balance):.3f}")
     for logit, case, reason in sorted(said, key=lambda each: each[0])[:worst]:
         print(f"  {'missed' if case.label else 'honest'} {case.role}/{case.kind}: {abs(logit):.1f} ({reason})")
 
 
 def timing(rows: list[dict[str, str]]) -> None:
-    """Print microseconds per 4 KB of text that was not seen before, and of text that was."""
+    """Print microseconds of CPU time per 4 KB of text that was not seen before, and of text that was."""
     texts = [row["text"] for row in rows if not row["label"]]
     whole = "\n".join(texts)
     parts = [whole[at : at + 4096] for at in range(0, len(whole) - 4096, 4096)]
@@ -103,10 +106,10 @@ def timing(rows: list[dict[str, str]]) -> None:
     for role in (Role.USER, Role.DOCUMENT):
         laps = []
         for _ in range(4):
-            started = time.perf_counter()
+            started = time.process_time()
             for part in parts:
                 detector.read(part, role)
-            laps.append((time.perf_counter() - started) / len(parts) * 1e6)
+            laps.append((time.process_time() - started) / len(parts) * 1e6)
         print(f"{role}: {laps[0]:.0f} us per 4 KB the first time, {min(laps[1:]):.0f} us after ({len(parts)} texts)")
 
 

@@ -2,9 +2,9 @@
 
     python -m bench.train_injection ../shared/datasets/injection_dev.jsonl [--out FILE]
 
-Deterministic: the same data gives the same bytes. Pure Python, half a minute. Both heads are logistic regressions on top of what the patterns
-say already, so they learn what the patterns miss: AdaGrad over one pass of shuffled examples per epoch. Of a long text the piece
-that looks most like an attack is the one that is learned from. Texts of the data stay out of the weights' file; see the README beside it.
+Deterministic: the same data gives the same bytes. Pure Python, less than half a minute. Both heads are logistic regressions on top
+of what the patterns say already, so they learn what the patterns miss: AdaGrad, example by example. Of a long text the piece that
+looks most like an attack is the one that is learned from. Texts of the data stay out of the weights' file; see the README beside it.
 """
 
 import argparse
@@ -25,7 +25,10 @@ SEED = 20261122
 ATTACKS, BENIGN, INSTRUCTIONS, DOCUMENTS = 1500, 3600, 900, 400
 EPOCHS, RATE, DECAY = 10, 0.35, 2e-4
 _FENCE = re.compile(r"```.*?(?:```|$)", re.DOTALL)
-_TELLING = re.compile(r"pass(?:word|phrase)|secret|confidential|ignor|forget|instruction|prompt|developer|admin|mode|previous|rule|you are now|do anything", re.IGNORECASE)
+_TELLING = re.compile(
+    r"pass(?:word|phrase)|secret|confidential|ignor|forget|instruction|prompt|developer|admin|mode|previous|rule|you are now|do anything",
+    re.IGNORECASE,
+)
 _HEADED = re.compile(r"^.*?\n(?:E-mail|Context):\n", re.DOTALL)
 _MAIL_ONLY = re.compile(r"SUBJECT:|CONTENT:|EMAIL_FROM|Mercury|RECEIVED DATE|\$\d|^E-mail:|^Answer the question")
 
@@ -74,7 +77,7 @@ def injected(rows: list[dict[str, str]]) -> list[str]:
     for row in rows:
         if row["label"] and row.get("indirect") and row["source"].startswith("bipia"):
             for line in _FENCE.sub("\n", row["text"]).splitlines():
-                if line.strip() not in honest and 12 < len(line.strip()) < 200 and not _MAIL_ONLY.search(line):  # noqa: PLR2004
+                if line.strip() not in honest and 12 < len(line.strip()) < 200 and not _MAIL_ONLY.search(line):
                     found[line.strip()] = None
     return list(found)
 

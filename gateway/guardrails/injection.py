@@ -7,7 +7,8 @@
 
 In what a tool returned or a document holds, instructions to the reader are suspicious in themselves: there every sentence is
 judged on its own. The same is done to data that a user's message carries under a heading ("E-mail:", "Context:"). A score is a
-probability only roughly: `BALANCE` puts 0.5 where about 1 % of honest texts lie above it. The reason names what was found, never the text.
+probability only roughly: `BALANCE` puts 0.5 where 2 % of honest texts of unseen
+sources lie above it. The reason names what was found, never the text.
 """
 
 import math
@@ -21,12 +22,15 @@ from gateway.guardrails.injection_patterns import INDIRECT, JAILBREAK, PROMPT_IN
 from gateway.guardrails.normalise import plain, variants
 
 OBFUSCATION = "obfuscation"
-BALANCE = 0.0
+BALANCE = 1.3
 _OTHERS = frozenset((Role.TOOL, Role.DOCUMENT))
 MOST_WORTH = 7.0  # of all phrases together
 _UNDONE = {"tag characters": 3.0, "bidi": 1.5, "zero-width": 1.5, "look-alike letters": 1.5, "styled letters": 0.5, "piled marks": 0.5}
 _DECODED, _GIBBERISH, _HEADED = 1.0, 6.0, 2.0
-_HEADINGS = frozenset("e-mail email context document article passage webpage page table content review report result results transcript text data".split())
+_HEADINGS = frozenset(
+    {"e-mail", "email", "context", "document", "article", "passage", "webpage", "page", "table", "content", "review", "report"}
+    | {"result", "results", "transcript", "text", "data"}
+)
 _LEAST_DATA, _LONGEST_HEADING = 150, 16
 
 

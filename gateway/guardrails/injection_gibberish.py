@@ -19,8 +19,8 @@ _ODD = re.compile(
     r"|\w\?\s(?=[a-z])"
 )
 _WORDS = re.compile(r"[A-Za-z]{3,}")
-_FEW, _MANY = 0.012, 0.06
-_KINDS, _LEAST_WORDS = 5, 7
+_FEW, _MANY = 0.012, 0.045
+_KINDS, _LEAST_WORDS = 4, 7
 
 
 def gibberish(text: str) -> float:

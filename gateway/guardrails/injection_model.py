@@ -1,4 +1,4 @@
-"""A small linear model over hashed n-grams: how much a piece of text looks like an attack on a model.
+r"""A small linear model over hashed n-grams: how much a piece of text looks like an attack on a model.
 
 A word counts as itself, as its first five letters, its last four, and as a pair with the word before; each is hashed (CRC-32)
 into one of `SLOTS`. An ideograph is a word, so there the pairs are character pairs. A piece's log-odds are a bias and the sum of
@@ -27,14 +27,14 @@ import msgspec
 WEIGHTS = Path(__file__).parent / "data" / "injection.bin.gz"
 SLOTS = 1 << 17
 WORDS, STEP = 160, 120
+SHORT, SHORT_STEP = 40, 28
 SENTENCE_WORDS, LEAST_WORDS = 40, 3
 CLASSES = 4  # of features per word
 _MASK = SLOTS - 1
 _SHARES = [0.0, *(1 / math.sqrt(CLASSES * count) for count in range(1, WORDS + 1))]
 # What is no letter or digit becomes a space, what ends a sentence a line's end.
 _ASCII = bytes(
-    10 if chr(code) in "\n\r!?;|" else code if code > 127 or chr(code).isalnum() or chr(code) == "'" else 32
-    for code in range(256)
+    10 if chr(code) in "\n\r!?;|" else code if code > 127 or chr(code).isalnum() or chr(code) == "'" else 32 for code in range(256)
 )
 _IDEOGRAPHS = re.compile("([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 _ENDS = re.compile("[。！？।؟؛…]|[\u2028\u2029]")
@@ -75,9 +75,14 @@ def apart(text: str) -> Words:
 
 
 def pieces(words: Words) -> list[tuple[int, int]]:
-    """Return the ranges of words that are judged as one; all of a text, overlapping."""
-    starts = range(STEP, words.count - WORDS + STEP, STEP)
-    return [(0, min(words.count, WORDS)), *((start, min(words.count, start + WORDS)) for start in starts)]
+    """Return the ranges of words that are judged as one, all of a text in long and in short ones, overlapping.
+
+    A short attack is lost in a long piece of something else, and a long one has no short piece that gives it away.
+    """
+    found = [(0, min(words.count, WORDS))]
+    for size, step in ((WORDS, STEP), (SHORT, SHORT_STEP)):
+        found += [(start, min(words.count, start + size)) for start in range(step, words.count - size + step, step)]
+    return found if words.count <= SHORT else [*found, (0, SHORT)]
 
 
 def sentences(words: Words, first: int = 0) -> list[tuple[int, int]]:
@@ -145,7 +150,8 @@ def unpacked(content: bytes) -> Model:
         raise ValueError(f"injection weights: {2 * SLOTS} bytes were expected, there are {len(rest)}; build them again")
     read = msgspec.json.decode(head, type=_Scales)
     both = [
-        Head(array("b", rest[at : at + SLOTS]).tolist(), scale, bias) for at, scale, bias in zip((0, SLOTS), read.scales, read.biases, strict=True)
+        Head(array("b", rest[at : at + SLOTS]).tolist(), scale, bias)
+        for at, scale, bias in zip((0, SLOTS), read.scales, read.biases, strict=True)
     ]
     return Model(*both)
 

@@ -1,9 +1,9 @@
-"""Text as a model understands it, whatever it was written with: what is invisible is taken out, look-alikes become the letters
-that they look like, and what was encoded is decoded.
+"""Text as a model understands it, whatever it was written with.
 
-`plain` undoes what never changes a text's sense and says what it undid. `variants` reads a text in other ways, each named:
-parts that decode, letters that were spaced out, digits in place of letters, words backwards. Everything takes linear time, and
-what is decoded is read again, to a depth of `DEPTH`.
+What is invisible is taken out, look-alikes become the letters that they look like, and what was encoded is decoded. `plain` undoes
+what never changes a text's sense and says what it undid. `variants` reads a text in other ways, each named: parts that decode,
+letters that were spaced out, digits in place of letters, words backwards. Everything takes linear time, and what is decoded is
+read again, to a depth of `DEPTH`.
 
 Sources: https://www.unicode.org/reports/tr39/ (confusables) and https://www.unicode.org/reports/tr36/ (read 2026-11-22).
 """
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from gateway.guardrails.normalise_decoders import DECODERS, triggered
 
 DEPTH = 3
+_MOST, _ALWAYS = 6, 20_000
 _FEWEST_TAGS = 4
 
 _INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\u3164\ufeff\uffa0"
@@ -26,7 +27,6 @@ _OVERRIDES = re.compile("[\u202d\u202e]([^\u202c\n]{8,})")
 _FLAGS = re.compile("\U0001f3f4[\U000e0020-\U000e007f]+")
 _TAGS = re.compile("[\U000e0020-\U000e007f]+")
 _PILES = re.compile(r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{2,}")
-_LETTERS = re.compile(r"[^\W\d_]+")
 
 # Cyrillic, Greek, Armenian and other letters that look like a Latin one.
 _LOOK_ALIKES = str.maketrans(
@@ -38,11 +38,14 @@ _BOXED = {base + step: chr(97 + step) for base in (0x1F150, 0x1F170, 0x1F1E6) fo
 
 
 _LOOKS = frozenset(map(chr, _LOOK_ALIKES))
+_ALIKE = re.compile(rf"[^\W\d_]{{0,24}}[{''.join(sorted(_LOOKS))}][^\W\d_]{{0,24}}")
 _UNSEEN = frozenset(_INVISIBLE + _BIDI + "".join(map(chr, range(0xFE00, 0xFE10))) + "".join(map(chr, range(0xE0100, 0xE01F0))))
 _TAG_CHARACTERS = frozenset(map(chr, range(0xE0020, 0xE0080)))
 _STYLED = re.compile("[\U0001d400-\U0001d7ff\u2460-\u24ff]")
 _FEW_STYLED, _FIRST_STYLED = 8, "\u2460"
-_MARKS = frozenset(chr(code) for first, last in ((0x300, 0x36F), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF)) for code in range(first, last + 1))
+_MARKS = frozenset(
+    chr(code) for first, last in ((0x300, 0x36F), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF)) for code in range(first, last + 1)
+)
 
 
 class Plain(NamedTuple):
@@ -107,29 +110,35 @@ def _latin(text: str, undone: list[str]) -> str:
     def word(match: re.Match[str]) -> str:
         nonlocal turned
         written = match[0]
-        if written.isascii():
-            return written
         meant = written.translate(_LOOK_ALIKES)
         if meant == written or not meant.isascii() or not any(each.isascii() for each in written):
             return written
         turned += 1
         return meant
 
-    text = _LETTERS.sub(word, text)
+    text = _ALIKE.sub(word, text)
     if turned:
         undone.append("look-alike letters")
     return text
 
 
-def variants(text: str, depth: int = DEPTH) -> list[Variant]:
-    """Return the other ways to read a plain text, decoded parts of decoded parts included."""
+def variants(text: str) -> list[Variant]:
+    """Return the other ways to read a plain text, decoded parts of decoded parts included.
+
+    What is decoded is at most `_MOST` times as long as the text, together, so nobody can make a text that reads in a thousand ways.
+    """
     found: list[Variant] = []
-    for name in triggered(text):
-        decoded = DECODERS[name](text)
-        if not decoded or decoded == text:
-            continue
-        decoded = plain(decoded).text
-        found.append(Variant(name, decoded))
-        if depth > 1:
-            found += [Variant(f"{name}, {each.name}", each.text) for each in variants(decoded, depth - 1)]
+    level, seen = [Variant("", text)], {text}
+    left = _MOST * len(text) + _ALWAYS
+    for _ in range(DEPTH):
+        below: list[Variant] = []
+        for each in level:
+            for name in triggered(each.text):
+                decoded = plain(DECODERS[name](each.text)).text
+                if decoded and decoded not in seen and len(decoded) <= left:
+                    left -= len(decoded)
+                    seen.add(decoded)
+                    below.append(Variant(f"{each.name}, {name}".lstrip(", "), decoded))
+        found += below
+        level = below
     return found

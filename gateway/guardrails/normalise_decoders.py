@@ -18,10 +18,67 @@ from gateway.guardrails.normalise_signs import one_of
 _READABLE = 0.85
 _SHORTEST = 8
 _LEET = str.maketrans("0134578@$!|€", "oieastbasiie")
-_NATO = ["alfa", "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliet", "juliett", "kilo", "lima", "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey", "xray", "x-ray", "yankee", "zulu"]
+_NATO = [
+    "alfa",
+    "alpha",
+    "bravo",
+    "charlie",
+    "delta",
+    "echo",
+    "foxtrot",
+    "golf",
+    "hotel",
+    "india",
+    "juliet",
+    "juliett",
+    "kilo",
+    "lima",
+    "mike",
+    "november",
+    "oscar",
+    "papa",
+    "quebec",
+    "romeo",
+    "sierra",
+    "tango",
+    "uniform",
+    "victor",
+    "whiskey",
+    "xray",
+    "x-ray",
+    "yankee",
+    "zulu",
+]
 _MORSE = dict(
     zip(
-        [".-", "-...", "-.-.", "-..", ".", "..-.", "--.", "....", "..", ".---", "-.-", ".-..", "--", "-.", "---", ".--.", "--.-", ".-.", "...", "-", "..-", "...-", ".--", "-..-", "-.--", "--.."],
+        [
+            ".-",
+            "-...",
+            "-.-.",
+            "-..",
+            ".",
+            "..-.",
+            "--.",
+            "....",
+            "..",
+            ".---",
+            "-.-",
+            ".-..",
+            "--",
+            "-.",
+            "---",
+            ".--.",
+            "--.-",
+            ".-.",
+            "...",
+            "-",
+            "..-",
+            "...-",
+            ".--",
+            "-..-",
+            "-.--",
+            "--..",
+        ],
         "abcdefghijklmnopqrstuvwxyz",
         strict=True,
     )
@@ -36,7 +93,6 @@ _BINARY = re.compile(r"(?:[01]{8}\s?){6,}")
 _MORSE_RUN = re.compile(r"[.\-/ ]{20,}")
 _SPACED = re.compile(r"(?<!\w)\w(?:[ .\-_*|/]{1,3}\w(?!\w)){4,}")
 _GAPS = re.compile(r"\s{2,}")
-_QUOTED = re.compile(r"(?:=[0-9A-F]{2}|=\n)")
 _WORDS = re.compile(r"\S*[a-zA-Z]\S*")
 _LEET_WORD = re.compile(r"(?<![\w@])(?=[a-zA-Z]*[0134578@$!])(?=[0134578@$!]*[a-zA-Z])[a-zA-Z0134578@$!]{3,16}(?![\w@.])")
 _FEWEST_LEET, _LEET_SHARE = 3, 0.3
@@ -138,7 +194,22 @@ def _backwards(text: str) -> str:
 
 
 # Words that attacks cannot do without, as they look in each cipher.
-_TELLING = ["ignore", "previous", "instructions", "instruction", "system", "prompt", "reveal", "disregard", "forget", "password", "secret", "rules", "pretend", "bypass"]
+_TELLING = [
+    "ignore",
+    "previous",
+    "instructions",
+    "instruction",
+    "system",
+    "prompt",
+    "reveal",
+    "disregard",
+    "forget",
+    "password",
+    "secret",
+    "rules",
+    "pretend",
+    "bypass",
+]
 _ROT13 = "|".join(codecs.encode(word, "rot13") for word in _TELLING)
 _ATBASHED = "|".join(word.translate(_ATBASH) for word in _TELLING)
 _BACKWARDS = "|".join(word[::-1] for word in _TELLING)
