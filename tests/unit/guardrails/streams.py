@@ -323,3 +323,37 @@ PLACES = {
     Operation.RESPONSES: 3,
     Operation.TRANSCRIPTION: 1,
 }
+
+
+def chunk(delta: Any, reason: Any = None, index: int = 0, **more: Any) -> bytes:
+    choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason} | more.pop("choice", {})
+    document = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **more}
+    return frame(json.dumps(document).encode())
+
+
+DONE = frame(b"[DONE]")
+
+
+def read(pieces: list[bytes], *guards: Guard, operation: Operation = Operation.CHAT, unmask: Any = None, choices: int = 1) -> Client:
+    return run(Client(call_of(operation, choices), guards or (guard(),), unmask).read(pieces))
+
+
+def called(arguments: str, index: int = 0, **first: Any) -> bytes:
+    begun = {"id": first["id"], "type": "function"} if first else {}
+    named = {"name": first["name"]} if first else {}
+    return chunk({"tool_calls": [{"index": index, **begun, "function": {**named, "arguments": arguments}}]})
+
+
+VERDICT = {
+    "guard": "secrets",
+    "direction": "output",
+    "category": "secret",
+    "severity": None,
+    "score": 1.0,
+    "reason": None,
+    "message": "no secrets here",
+}
+
+
+def blocking(**over: Any) -> Guard:
+    return guard(Action.BLOCK, config=Terms(id="secrets", terms=("x",), message="no secrets here"), **over)

@@ -1,33 +1,30 @@
 """Guarded streams, case by case: what a client reads, and what the verdicts say."""
 
 import json
-from typing import Any
 
 import pytest
 
 from gateway.domain.call import Operation, StreamEvent
-from gateway.domain.guardrails import Action, BackendFilter, Direction, Fail, Size, Tools
-from gateway.domain.sse import frame
-from gateway.domain.verdicts import Passage, Role
-from gateway.errors import GuardrailBlocked, GuardrailUnavailable, UpstreamError
+from gateway.domain.guardrails import Action, BackendFilter, Direction, Fail
+from gateway.domain.verdicts import Role
+from gateway.errors import GuardrailUnavailable, UpstreamError
 from gateway.guardrails.kinds import Guard
-from gateway.guardrails.size import check_output_size
-from gateway.guardrails.tools import called_tools, check_called
 from tests.unit.guardrails import streams
-from tests.unit.guardrails.streams import MASK, Client, Originals, SecretDetector, WordDetector, WordService, asking, call_of, guard, run
-
-
-def chunk(delta: Any, reason: Any = None, index: int = 0, **more: Any) -> bytes:
-    choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason} | more.pop("choice", {})
-    document = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **more}
-    return frame(json.dumps(document).encode())
-
-
-DONE = frame(b"[DONE]")
-
-
-def read(pieces: list[bytes], *guards: Guard, operation: Operation = Operation.CHAT, unmask: Any = None, choices: int = 1) -> Client:
-    return run(Client(call_of(operation, choices), guards or (guard(),), unmask).read(pieces))
+from tests.unit.guardrails.streams import (
+    DONE,
+    MASK,
+    Client,
+    Originals,
+    SecretDetector,
+    WordService,
+    asking,
+    call_of,
+    called,
+    chunk,
+    guard,
+    read,
+    run,
+)
 
 
 def test_an_event_in_which_nothing_changes_keeps_its_bytes() -> None:
@@ -86,12 +83,6 @@ def test_annotations_of_the_backends_filter_are_kept_where_the_text_waits() -> N
     assert client.documents[0]["choices"][0]["content_filter_results"] == results
     assert client.documents[0]["choices"][0]["delta"] == {"content": ""}
     assert client.texts[0, "content"] == MASK
-
-
-def called(arguments: str, index: int = 0, **first: Any) -> bytes:
-    begun = {"id": first["id"], "type": "function"} if first else {}
-    named = {"name": first["name"]} if first else {}
-    return chunk({"tool_calls": [{"index": index, **begun, "function": {**named, "arguments": arguments}}]})
 
 
 def test_arguments_wait_until_they_are_complete_and_every_string_in_them_is_read() -> None:
@@ -166,282 +157,6 @@ def test_a_stream_that_is_closed_early_gives_its_verdicts_once() -> None:
     client.stream.close()
     assert [(verdict.outcome.value, verdict.count) for verdict in client.verdicts] == [("reported", 1)]
     assert run(client.stream.feed([StreamEvent(DONE, done=True)])) == []
-
-
-VERDICT = {
-    "guard": "secrets",
-    "direction": "output",
-    "category": "secret",
-    "severity": None,
-    "score": 1.0,
-    "reason": None,
-    "message": "no secrets here",
-}
-
-
-def blocking(**over: Any) -> Guard:
-    return guard(Action.BLOCK, config=streams.Terms(id="secrets", terms=("x",), message="no secrets here"), **over)
-
-
-def test_a_blocked_chat_ends_with_a_content_filter_for_every_open_choice() -> None:
-    pieces = [
-        chunk({"content": "a"}, None, 0),
-        chunk({"content": "b"}, "stop", 1),
-        chunk({"content": "so SECRET-1 never"}),
-        chunk({"content": "x"}),
-    ]
-    client = read([*pieces, chunk({}, "stop"), DONE], blocking(), choices=3)
-    ending = client.documents[-1]
-    assert [(choice["index"], choice["finish_reason"], choice["delta"]) for choice in ending["choices"]] == [
-        (0, "content_filter", {}),
-        (2, "content_filter", {}),
-    ]
-    assert ending["gateway_guardrail"] == VERDICT
-    assert (ending["id"], ending["object"]) == ("c1", "chat.completion.chunk")
-    assert client.texts == {(0, "content"): "aso ", (1, "content"): "b"}
-    assert client.data.endswith(DONE)
-    assert (client.events[-1].done, client.events[-1].finish_reason, client.events[-1].error) == (True, "content_filter", None)
-    assert client.stream.blocked
-    assert client.outcomes == {"secrets": "blocked"}
-
-
-def test_a_finding_in_the_chunk_that_ends_a_choice_takes_the_place_of_its_reason() -> None:
-    client = read([chunk({"content": "so SECRET-1"}, "stop"), DONE], blocking())
-    assert [choice["finish_reason"] for document in client.documents for choice in document["choices"]] == [None, "content_filter"]
-    assert client.texts == {(0, "content"): "so "}
-
-
-def test_a_blocked_completion_ends_likewise() -> None:
-    client = read(streams.completions([(0, "so SECRET-1 never")]), blocking(), operation=Operation.COMPLETIONS)
-    assert client.documents[-1]["choices"] == [{"index": 0, "text": "", "logprobs": None, "finish_reason": "content_filter"}]
-    assert client.documents[-1]["gateway_guardrail"] == VERDICT
-    assert client.texts == {(0, "text"): "so "}
-
-
-def test_a_blocked_message_stops_its_block_and_ends_as_a_refusal() -> None:
-    client = read(streams.messages([(1, "so SECRET-1 never")]), blocking(), operation=Operation.MESSAGES)
-    assert [document["type"] for document in client.documents[-4:]] == [
-        "content_block_delta",
-        "content_block_stop",
-        "message_delta",
-        "message_stop",
-    ]
-    assert client.documents[-3]["index"] == 1
-    assert client.documents[-2]["delta"] == {"stop_reason": "refusal", "stop_sequence": None}
-    assert client.documents[-2]["gateway_guardrail"] == VERDICT
-    assert client.texts[1, "text"] == "so "
-    assert b"event: message_stop\n" in client.data
-
-
-def test_a_message_blocked_over_a_tools_input_never_ends_that_input() -> None:
-    client = read(streams.messages([(2, '{"a":"SECRET-1"}')]), blocking(), operation=Operation.MESSAGES)
-    assert (2, "partial_json") not in client.texts
-    stops = [document["index"] for document in client.documents if document["type"] == "content_block_stop"]
-    assert stops == [0, 1, 2]
-
-
-def test_a_blocked_response_ends_what_is_open_with_what_was_released() -> None:
-    client = read(streams.responses([(0, "so SECRET-1 never")]), blocking(), operation=Operation.RESPONSES)
-    kinds = [document["type"] for document in client.documents]
-    assert kinds[-1] == "response.incomplete"
-    done = {document["type"]: document for document in client.documents}
-    assert done["response.output_text.done"]["text"] == "so "
-    response = done["response.incomplete"]["response"]
-    assert (response["id"], response["status"], response["incomplete_details"]) == ("resp_1", "incomplete", {"reason": "content_filter"})
-    assert response["gateway_guardrail"] == VERDICT
-    message = response["output"][0]
-    assert (message["status"], message["content"][0]["text"]) == ("incomplete", "so ")
-    numbers = [document["sequence_number"] for document in client.documents]
-    assert numbers == sorted(numbers)
-    assert client.events[-1].done
-
-
-def test_what_of_a_response_has_ended_before_it_is_blocked_is_not_ended_again() -> None:
-    client = read(streams.responses([(0, "so"), (2, "SECRET-1")]), blocking(), operation=Operation.RESPONSES)
-    ended = [(document["type"], document["output_index"]) for document in client.documents if document["type"].endswith("part.done")]
-    assert ended == [("response.content_part.done", 0), ("response.content_part.done", 2)]
-    items = [document["item"].get("status") for document in client.documents if document["type"] == "response.output_item.done"]
-    assert items == ["completed", "completed", None]
-    output = client.documents[-1]["response"]["output"]
-    assert [(item["type"], item.get("content")) for item in output[::2]] == [
-        ("message", [{"type": "output_text", "text": "so", "annotations": [], "logprobs": []}]),
-        ("reasoning", [{"type": "reasoning_text", "text": ""}]),
-    ]
-
-
-def test_a_blocked_transcription_is_an_error_because_its_dialect_has_no_such_end() -> None:
-    client = read(streams.transcription([(0, "so SECRET-1 never")]), blocking(), operation=Operation.TRANSCRIPTION)
-    assert isinstance(client.events[-1].error, GuardrailBlocked)
-    assert client.texts == {"transcript": "so "}
-
-
-def test_a_response_says_at_its_end_what_it_said_before() -> None:
-    said = [(0, "so SECR"), (0, "ET-12 <EMAIL_1>"), (1, '{"a":"SECRET-1"}'), (2, "hm SECRET-1")]
-    client = read(streams.responses(said), guard(), operation=Operation.RESPONSES, unmask=Originals())
-    text = f"so {MASK} {Originals.original}"
-    done = {document["type"]: document for document in client.documents if document["type"].endswith(".done")}
-    assert done["response.output_text.done"]["text"] == text
-    assert done["response.function_call_arguments.done"]["arguments"] == f'{{"a":"{MASK}"}}'
-    output = client.documents[-1]["response"]["output"]
-    assert output[0]["content"][0]["text"] == text
-    assert output[1]["arguments"] == f'{{"a":"{MASK}"}}'
-    assert output[2]["content"][0]["text"] == f"hm {MASK}"
-    assert client.verdicts[0].count == 3
-    numbers = [document["sequence_number"] for document in client.documents]
-    assert numbers == sorted(numbers)
-
-
-def test_what_a_response_repeats_of_the_request_gets_its_originals_back_and_is_not_judged() -> None:
-    begun = {"type": "response.created", "response": {"id": "r", "output": [], "instructions": "write to <EMAIL_1>, SECRET-1"}}
-    pieces = [streams.named("response.created", json.dumps(begun).encode()), *streams.responses([(0, "a")])[2:]]
-    client = read(pieces, guard(), operation=Operation.RESPONSES, unmask=Originals())
-    assert client.documents[0]["response"]["instructions"] == f"write to {Originals.original}, SECRET-1"
-    assert client.outcomes == {"secrets": "passed"}
-
-
-def test_thinking_that_was_redacted_loses_its_signature_and_other_thinking_keeps_it() -> None:
-    signatures = []
-    for text in ("SECRET-1 hm", "hm <EMAIL_1>"):
-        client = read(streams.messages([(0, text)]), guard(), operation=Operation.MESSAGES, unmask=Originals())
-        signatures += [
-            document["delta"]["signature"] for document in client.documents if document.get("delta", {}).get("type") == "signature_delta"
-        ]
-    assert signatures == ["", "signed"]
-
-
-def test_a_block_that_begins_with_text_is_read_from_there() -> None:
-    pieces = streams.messages([(1, "T-1 never")])
-    at = next(index for index, piece in enumerate(pieces) if b'"type": "text", "text": ""' in piece)
-    pieces[at] = pieces[at].replace(b'"text": ""', b'"text": "SECRE"')
-    client = read(pieces, guard(), operation=Operation.MESSAGES)
-    assert client.texts[1, "text"] == f"{MASK} never"
-
-
-async def test_a_service_judges_stretches_before_they_are_released() -> None:
-    service = WordService("evil")
-    source = Passage(("messages", 0), "the request", Role.USER)
-    client = Client(call_of(Operation.CHAT), [asking(service, chunk=40)], sources=[source])
-    await client.read(streams.chat([(0, "good words " * 3), (0, "good words again "), (0, "and ev"), (0, "il ones")], choices=1))
-    assert client.texts[0, "content"] == "good words " * 3 + "good words again and "
-    assert client.moments[1].get((0, "content")) == ""
-    assert service.seen == ["good words " * 3 + "good words again ", ("good words " * 3 + "good words again ")[-100:] + "and evil ones"]
-    assert service.sources == [source]
-    assert client.outcomes == {"safety": "blocked"}
-
-
-async def test_what_a_service_redacts_is_redacted_whole_over_the_boundary_of_stretches() -> None:
-    service = WordService("Maria Gonzalez")
-    text = "x" * 200 + " I met Maria Gonzalez there " + "y" * 120 + " Maria Gonzalez"
-    client = Client(call_of(Operation.CHAT), [asking(service, Action.REDACT, chunk=20)])
-    await client.read(streams.chat([(0, text[at : at + 7]) for at in range(0, len(text), 7)], choices=1))
-    assert client.texts[0, "content"] == text.replace("Maria Gonzalez", "[REDACTED]")
-    assert client.outcomes == {"safety": "redacted"}
-
-
-async def test_what_a_service_redacts_in_arguments_is_redacted_where_it_stands() -> None:
-    client = Client(call_of(Operation.CHAT), [asking(WordService("Maria"), Action.REDACT)])
-    arguments = '{"a":"of Ma","b":"see Maria there","c":["Maria"]}'
-    await client.read([called(arguments, 0, id="t", name="f"), chunk({}, "tool_calls"), DONE])
-    assert client.texts[0, "call", 0] == '{"a":"of Ma","b":"see [REDACTED] there","c":["[REDACTED]"]}'
-
-
-async def test_services_are_shown_what_detectors_left() -> None:
-    service = WordService("evil")
-    client = Client(call_of(Operation.CHAT), [guard(), asking(service)])
-    await client.read(streams.chat([(0, "SECRET-1 and SEC"), (0, "RET-2")], choices=1))
-    assert service.seen == [f"{MASK} and {MASK}"]
-
-
-async def test_a_service_that_fails_closed_breaks_the_stream_and_nothing_unchecked_is_released() -> None:
-    client = Client(call_of(Operation.CHAT), [asking(WordService("evil", GuardrailUnavailable("down")), chunk=10)])
-    await client.read(streams.chat([(0, "a few words")], choices=1))
-    assert client.texts.get((0, "content")) == ""
-    assert isinstance(client.events[-1].error, GuardrailUnavailable)
-    assert not client.events[-1].done
-    assert client.outcomes == {"safety": "unavailable"}
-
-
-async def test_a_service_that_fails_open_is_asked_once_and_is_unavailable() -> None:
-    service = WordService("evil", GuardrailUnavailable("down"))
-    client = Client(call_of(Operation.CHAT), [asking(service, chunk=10, fail=Fail.OPEN)])
-    await client.read(streams.chat([(0, "a few words"), (0, " and some more")], choices=1))
-    assert client.texts[0, "content"] == "a few words and some more"
-    assert client.events[-1].done
-    assert [(verdict.outcome.value, verdict.scanned) for verdict in client.verdicts] == [("unavailable", 0)]
-
-
-async def test_a_service_that_only_reports_holds_nothing_back() -> None:
-    client = Client(call_of(Operation.CHAT), [asking(WordService("evil"), Action.REPORT)])
-    await client.read(streams.chat([(0, "so "), (0, "evil")], choices=1))
-    assert client.data == b"".join(event.data for event in client.came)
-    assert client.outcomes == {"safety": "reported"}
-
-
-async def test_a_report_that_the_stream_did_not_wait_for_is_unavailable() -> None:
-    client = Client(call_of(Operation.CHAT), [asking(WordService("evil"), Action.REPORT)])
-    await client.read([chunk({"content": "evil"})], end=False)
-    client.stream.close()
-    assert client.outcomes == {"safety": "unavailable"}
-
-
-def test_a_stream_that_is_dropped_where_nothing_runs_any_more_asks_nobody() -> None:
-    client = run(
-        Client(call_of(Operation.CHAT), [asking(WordService("evil"), Action.REPORT)]).read([chunk({"content": "evil"})], end=False)
-    )
-    client.stream.close()
-    assert client.outcomes == {"safety": "unavailable"}
-
-
-def test_a_detector_of_whole_texts_judges_stretches_too() -> None:
-    long = asking(None, chunk=10)
-    judged = Guard(config=long.config, directions=long.directions, action=Action.BLOCK, detector=WordDetector("evil"))
-    client = read(streams.chat([(0, "some good words"), (0, " are ev"), (0, "il")], choices=1), judged)
-    assert client.texts[0, "content"] == "some good words"
-    assert client.verdicts[0].score == 1.0
-
-
-def ruled(config: Any, rule: Any, action: Action = Action.BLOCK) -> Guard:
-    return Guard(config=config, directions=frozenset({Direction.OUTPUT}), action=action, answer_rule=rule)
-
-
-def sized(action: Action = Action.BLOCK) -> Guard:
-    config = Size(id="size", output_characters=10)
-    return ruled(config, lambda _operation, _document, characters: check_output_size(config, characters), action)
-
-
-def tools(action: Action = Action.BLOCK) -> Guard:
-    config = Tools(id="tools", deny=("rm",))
-    return ruled(config, lambda operation, document, _: check_called(config, called_tools(operation, document)), action)
-
-
-def test_an_answer_that_grows_too_large_ends_where_it_does() -> None:
-    client = read(streams.chat([(0, "12345"), (0, "67890"), (0, "1"), (0, "2")], choices=1), sized())
-    assert client.texts[0, "content"] == "1234567890"
-    assert client.outcomes == {"size": "blocked"}
-    client = read(streams.chat([(0, "1234567890"), (0, "1"), (0, "2")], choices=1), sized(Action.REPORT))
-    assert [(verdict.outcome.value, verdict.count) for verdict in client.verdicts] == [("reported", 1)]
-
-
-def test_a_tool_that_may_not_be_called_is_never_named_to_the_client() -> None:
-    client = read([chunk({"role": "assistant"}), called("", 0, id="t", name="rm"), called("{}"), chunk({}, "tool_calls"), DONE], tools())
-    assert b'"rm"' not in client.data
-    assert client.documents[-1]["choices"][0]["finish_reason"] == "content_filter"
-    assert client.outcomes == {"tools": "blocked"}
-    message = [piece.replace(b'"name": "f"', b'"name": "rm"') for piece in streams.messages([(1, "so")])]
-    client = read(message, tools(), operation=Operation.MESSAGES)
-    assert b'"rm"' not in client.data
-    assert client.outcomes == {"tools": "blocked"}
-    response = [piece.replace(b'"name": "f"', b'"name": "rm"') for piece in streams.responses([(0, "so")])]
-    client = read(response, tools(), operation=Operation.RESPONSES)
-    assert b'"rm"' not in client.data
-    assert client.documents[-1]["type"] == "response.incomplete"
-
-
-def test_a_tool_that_may_not_be_called_is_reported_once() -> None:
-    for operation in (Operation.MESSAGES, Operation.RESPONSES):
-        pieces = [piece.replace(b'"name": "f"', b'"name": "rm"') for piece in streams.SENDERS[operation]([(0, "so")])]
-        client = read(pieces, tools(Action.REPORT), operation=operation)
-        assert [(verdict.outcome.value, verdict.count) for verdict in client.verdicts] == [("reported", 1)]
 
 
 def test_originals_in_a_text_that_is_json_are_escaped() -> None:
