@@ -9,6 +9,8 @@ MAKERS = ("OrderedDict", "defaultdict", "dict", "Cached", "lru_cache", "cache")
 # Of one request, answer, report or connection, and gone with it.
 SHORT_LIVED = (
     "guardrails/placeholders.py",
+    *("guardrails/stream_chat.py", "guardrails/stream_dialect.py", "guardrails/stream_messages.py", "guardrails/stream_responses.py"),
+    *("guardrails/stream_texts.py", "guardrails/stream_watch.py"),
     *("providers/anthropic_stream.py", "providers/bedrock_stream.py", "providers/bedrock_turns.py", "providers/chat_places.py"),
     *("providers/cohere_stream.py", "providers/gemini_stream.py", "providers/responses_dialect_stream.py", "domain/multipart.py"),
     *("metering/hours.py", "metering/sums.py", "metering/guard_report.py", "limits/reconcile.py", "adapters/http1.py"),
