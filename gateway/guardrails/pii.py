@@ -31,9 +31,10 @@ LONGEST_TOKEN = 512  # characters without a blank, longer than any address
 CONTEXT = REACH + 16
 
 # Which name findings get that overlap.
-_SURER = ("payment_card", "iban", "email", "crypto_wallet", "ip_address", "us_ssn", "", "date_of_birth", "passport", "phone")
+_SURER = ("private_key", "payment_card", "iban", "email", "crypto_wallet", "ip_address", "us_ssn", "", "date_of_birth", "passport", "phone")
 _ROUNDS = 4
-_GLUE = (b"-", b".", b"/", b"_", b"@", b":", b"+", b"'", b"\xff", b"(", b")", b"#", b"$", b"\\")
+_APART = b' \t\r\n",;<>[]{}|`\x80'
+_BETWEEN = b" -./()\x81"
 _TOKEN = rb"[^\s\"',;<>()\[\]{}|`\x80\\][^\s\",;<>()\[\]{}|`\x80\\]*\z"
 _OPEN_RUN = rb"\+?\(?\d(?:[ \-./()\x81]{0,3}\d)*[ \-./()\x81]{0,3}\z"
 _OPEN_PLUS = rb"\+\(?\z|\(\z"
@@ -140,10 +141,10 @@ def _open_personal(data: bytes) -> int:
 
 def _glued(data: bytes, start: int, end: int) -> bool:
     """Whether what stands beside a finding may be read otherwise without it."""
-    left, right = data[max(0, start - 2) : start], data[end : end + 2]
-    return bool(left and (left[-1:].isalnum() or (left[-1:] in _GLUE and left[:1].isalnum()))) or bool(
-        right and (right[:1].isalnum() or (right[:1] in _GLUE and right[1:].isalnum()))
-    )
+    left, right = data[max(0, start - 4) : start], data[end : end + 4]
+    if left.rstrip(_BETWEEN)[-1:].isdigit() or right.lstrip(_BETWEEN)[:1].isdigit():
+        return True
+    return left[-1:] not in _APART or (right[:1] not in _APART and (right[:1] not in b".:!?" or right[1:2] not in _APART))
 
 
 def _cut(data: bytes, first: int, low: int) -> int:

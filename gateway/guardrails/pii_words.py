@@ -214,9 +214,9 @@ def open_iban(data: bytes) -> int:
     """Return where an IBAN begins that the text may not have ended yet; `len(data)` where none does."""
     low = max(0, len(data) - LONGEST_IBAN - 1)
     for match in scanner(rb"[A-Za-z]{2}\d{2}").finditer(data[low:]):
-        start = low + match.start()
-        country = data[start : start + 2].decode().upper()
-        if country in sums.IBAN_LENGTHS and not data[start - 1 : start].isalnum() and _may_go_on(data[start:], sums.IBAN_LENGTHS[country]):
+        start: int = low + match.start()
+        wanted = sums.IBAN_LENGTHS.get(data[start : start + 2].decode().upper(), 0)
+        if wanted and not data[start - 1 : start].isalnum() and _may_go_on(data[start:], wanted):
             return start
     return len(data)
 

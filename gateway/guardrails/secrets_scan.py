@@ -76,8 +76,10 @@ _QUOTED = rb"[^\"'\n\\]{1,256}"
 _IN_QUOTES = _ASSIGNED.replace(rb"(?:\\?[\"'])?", rb"\\?[\"']") + rb"[^\"'\n\\]{0,256}\z"
 _URL = rb"(?i)[a-z][a-z0-9+.\-]{1,20}://[^\s/:@\"'<>\\]{0,64}:[^\s/@\"'<>,;()\[\]{}|`\x80\\]{1,256}@"
 _TOKEN = rb"[^\s\"',;<>()\[\]{}|`\x80\\][^\s\"',;<>()\[\]{}|`\x80\\]*\z"
+_IN_REPLACEMENT = rb"\[[A-Z_]*\z"
 _STAND_INS = (
-    rb"(?i)[\$%*]|.*(?:your|example|changeme|placeholder|redacted|xxxx|\*\*\*|\.\.\.|environ|getenv|process\.env|config|settings|secrets?\.|"
+    rb"(?i)(?-i:\$[A-Z_][A-Z0-9_]*)|%s|%[a-z0-9_]+%|\*+|\[[a-z0-9_]+\].*|<[a-z0-9_ \-]+>.*|"
+    rb".*(?:your|example|changeme|placeholder|redacted|xxxx|\*\*\*|\.\.\.|environ|getenv|process\.env|config|settings|secrets?\.|"
     rb"vault|args\.|self\.|request\.).*|(?:none|null|nil|true|false|undefined|required|optional|string|str|secret|password|passwd|token|input|"
     rb"prompt|the|your|a|an)\W*"
 )
@@ -118,6 +120,8 @@ def _mixed(value: bytes) -> bool:
 
 def _assigned(data: bytes, match: Any) -> Iterator[Found]:
     start = match.end()
+    if b"]" in match.group() and scanner(_IN_REPLACEMENT).search(data[max(0, match.start() - 24) : match.start()]):
+        return  # the name is that of a replacement: `[PASSWORD] = `
     quoted = data[start - 1 : start] in (b'"', b"'")
     value = scanner(_QUOTED if quoted else _VALUE).match(data[start : start + 512])
     if value is None:

@@ -141,41 +141,41 @@ secret_texts = st.lists(st.sampled_from(SECRET_FRAGMENTS), max_size=10).map("".j
 cuts = st.lists(st.integers(0, 2000), max_size=12)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(texts, cuts)
 def test_personal_data_does_not_depend_on_where_a_text_is_cut(text: str, places: list[int]) -> None:
     check(PERSONAL, text, places)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(secret_texts, cuts)
 def test_secrets_do_not_depend_on_where_a_text_is_cut(text: str, places: list[int]) -> None:
     check(SECRETS, text, places)
 
 
 @pytest.mark.parametrize("detector", [PERSONAL, SECRETS], ids=["personal", "secrets"])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_text_in_single_characters_is_read_as_the_whole(detector: PiiDetector, data: st.DataObject) -> None:
     text = data.draw(texts if detector is PERSONAL else secret_texts)
     check(detector, text, list(range(len(text))))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(texts)
 def test_a_redacted_text_holds_no_personal_data(text: str) -> None:
     once = redacted(PERSONAL, text)
     assert redacted(PERSONAL, once) == once
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(secret_texts)
 def test_a_redacted_text_holds_no_secrets(text: str) -> None:
     once = redacted(SECRETS, text)
     assert redacted(SECRETS, once) == once
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text())
 @example("\ud800 4111111111111111")
 def test_findings_of_any_text_are_ordered_and_apart(text: str) -> None:
