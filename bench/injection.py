@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from bench.injection_cases import held_out
 from bench.train_injection import read, train
 from gateway.domain.verdicts import Role
-from gateway.guardrails.injection import InjectionDetector
+from gateway.guardrails.injection import BALANCE, InjectionDetector
 from gateway.guardrails.injection_model import Model
 
 TOGETHER = {"cyberseceval-pi-multilingual": "cyberseceval-pi", "bipia-email-clean": "bipia-email", "bipia-email-indirect": "bipia-email"}
@@ -96,21 +96,30 @@ def _held_out(model: Model | None, worst: int, balance: float) -> None:
         print(f"  {'missed' if case.label else 'honest'} {case.role}/{case.kind}: {abs(logit):.1f} ({reason})")
 
 
+KINDS = {"prose": ("self-instruct", "wildguard"), "e-mails": ("bipia-email",), "code and its errors": ("bipia-code",)}
+LAPS = 12
+
+
 def timing(rows: list[dict[str, str]]) -> None:
-    """Print microseconds of CPU time per 4 KB of text that was not seen before, and of text that was."""
-    texts = [row["text"] for row in rows if not row["label"]]
-    whole = "\n".join(texts)
-    parts = [whole[at : at + 4096] for at in range(0, len(whole) - 4096, 4096)]
+    """Print microseconds of CPU time per 4 KB: the first time that a text is read, and the least of some more."""
     detector = InjectionDetector(THRESHOLD)
-    detector.read(parts[0])
-    for role in (Role.USER, Role.DOCUMENT):
-        laps = []
-        for _ in range(4):
-            started = time.process_time()
-            for part in parts:
-                detector.read(part, role)
-            laps.append((time.process_time() - started) / len(parts) * 1e6)
-        print(f"{role}: {laps[0]:.0f} us per 4 KB the first time, {min(laps[1:]):.0f} us after ({len(parts)} texts)")
+    detector.read("warm")
+    print("\n| 4 KB of | first time | then, as a message | as a document |\n| --- | --- | --- | --- |")
+    for kind, sources in KINDS.items():
+        whole = "\n".join(row["text"] for row in rows if not row["label"] and row["source"].startswith(sources))
+        texts = [whole[at : at + 4096] for at in range(0, len(whole) - 4096, 4096)]
+        first = [_cpu_us(detector, text, Role.USER) for text in texts]
+        cells = [sum(first) / len(texts)]
+        for role in (Role.USER, Role.DOCUMENT):
+            least = [min(_cpu_us(detector, text, role) for _ in range(LAPS)) for text in texts]
+            cells += [sum(least) / len(texts)]
+        print(f"| {kind} | {' | '.join(f'{each:.0f} us' for each in cells)} |")
+
+
+def _cpu_us(detector: InjectionDetector, text: str, role: Role) -> float:
+    started = time.process_time()
+    detector.read(text, role)
+    return (time.process_time() - started) * 1e6
 
 
 def main() -> None:
@@ -119,8 +128,6 @@ def main() -> None:
     parser.add_argument("--worst", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="without leaving sources out")
     arguments = parser.parse_args()
-    from gateway.guardrails.injection import BALANCE
-
     rows = read(arguments.data)
     if not arguments.quick:
         _table(leave_one_out(rows), BALANCE)
