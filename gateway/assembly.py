@@ -1,25 +1,35 @@
 """The street, put together from its parts: the same way by the container for a worker and by the tests over fakes."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from gateway.access.administration_guardrails import GuardrailAdministration
 from gateway.access.authenticate import Authenticator
 from gateway.access.cached import Cached
+from gateway.access.directory import Directory
 from gateway.admission import Admission
 from gateway.answering import Answering
 from gateway.attempts import Attempts
 from gateway.dispatch import Dispatcher
 from gateway.domain.access import Product
 from gateway.domain.catalog import Catalog
+from gateway.domain.guardrails import Guardrail
 from gateway.domain.response_ids import Ids
 from gateway.guarding import Guardian
+from gateway.guardrails.build import Workshop, build_guard
+from gateway.guardrails.check import guardrail_check
+from gateway.guardrails.kinds import Guard
+from gateway.guardrails.remembered import Remembered
+from gateway.guardrails.trial import TrialRoom
+from gateway.guardrails.vault import Vault
 from gateway.limits.limiter import Limiter
 from gateway.metering.records import Recorder
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
-from gateway.ports import Clock, Upstream
+from gateway.ports import Clock, ContentSafety, Upstream
 from gateway.providers.registry import provider_for
 from gateway.routing.caps import Caps
 from gateway.routing.gate import Gates
@@ -46,6 +56,41 @@ class Parts(msgspec.Struct, frozen=True):
     clock: Clock
     rng: random.Random
     request_timeout_s: float
+
+
+class Guards(msgspec.Struct, frozen=True):
+    """What puts calls under guard, and what of it is managed. `vault` keeps sessions' placeholders."""
+
+    guardian: Guardian
+    administration: GuardrailAdministration
+    vault: Vault
+    warming: asyncio.Task[None]
+
+    async def close(self) -> None:
+        """End what still loads."""
+        self.warming.cancel()
+
+
+def open_guards(safety: ContentSafety | None, upstream: Upstream, directory: Directory, vault: Vault, clock: Clock) -> Guards:
+    """Return it, and begin to load what the first guarded call would wait for.
+
+    Args:
+        safety: Content Safety; None where it is not configured.
+        upstream: The network, for a Language service.
+        directory: Knows the catalogue and the tenants.
+        vault: Where sessions' placeholders are.
+        clock: The time.
+    """
+    catalog = directory.catalog
+    workshop = Workshop(safety, upstream, catalog.guard_backends, Remembered(clock))
+
+    def ready(guardrail: Guardrail) -> Guard:
+        return build_guard(guardrail, workshop)
+
+    guardian = Guardian(ready, vault, clock)
+    names = sorted({name for product in catalog.products.values() for name in product.guardrails})
+    warming = asyncio.create_task(guardian.warm(catalog.guardrails, names))
+    return Guards(guardian, GuardrailAdministration(directory, TrialRoom(ready, clock).try_out, guardrail_check), vault, warming)
 
 
 def assemble(parts: Parts) -> Pipeline:

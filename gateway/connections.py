@@ -105,7 +105,9 @@ def _receivers(settings: Settings, queue: JobQueue | None, clock: Clock) -> Rece
     alerts = settings.alerts
     if fault := webhook_fault(alerts.webhook, alerts.webhook_secret):
         raise SettingsError(fault)
-    return open_receivers(alerts.webhook, alerts.webhook_secret, queue if alerts.queue else None, alerts.queue, clock)
+    return open_receivers(
+        alerts.webhook, alerts.webhook_secret, queue if alerts.queue else None, alerts.queue, clock, egress=settings.egress
+    )
 
 
 async def open_stores(settings: Settings, identity: Identity) -> tuple[Tables, Blobs]:

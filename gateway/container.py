@@ -8,6 +8,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -26,23 +28,17 @@ from gateway.access.response_ids import ResponseIds
 from gateway.adapters.catalog_source import CatalogUnusable
 from gateway.adapters.clock import SystemClock
 from gateway.alerts.desk import Desk
-from gateway.alerts.housekeeping import Housekeeping
+from gateway.alerts.housekeeping import Chore, Housekeeping
 from gateway.alerts.office import open_office
 from gateway.alerts.overhearing import OverheardTables
-from gateway.assembly import Parts, assemble
+from gateway.assembly import Parts, assemble, open_guards
 from gateway.budgets import Budgets
-from gateway.connections import Doors, open_doors, open_spool
+from gateway.connections import open_doors, open_spool
 from gateway.domain.access import DEFAULT_TENANT, Network
 from gateway.domain.catalog import Catalog
-from gateway.domain.guardrails import Guardrail
 from gateway.domain.ids import random_hex
 from gateway.errors import GatewayError, Unavailable
-from gateway.guarding import Guardian
-from gateway.guardrails.build import Workshop, build_guard
 from gateway.guardrails.check import guardrail_check
-from gateway.guardrails.kinds import Guard
-from gateway.guardrails.remembered import Remembered
-from gateway.guardrails.trial import TrialRoom
 from gateway.guardrails.vault import Vault
 from gateway.limits.administration import LimitsAdministration
 from gateway.limits.limiter import Limiter
@@ -97,7 +93,7 @@ async def build(settings: Settings) -> Gateway:
         SettingsError: A store's location is none.
     """
     doors = await open_doors(settings, clock)
-    catalog, tables, upstream = doors.catalog, doors.tables, doors.upstream
+    catalog, tables = doors.catalog, doors.tables
     pepper = settings.key_pepper.encode()
     directory = Directory(tables, catalog, pepper, clock)
     _warn_of_unpriced(catalog)
@@ -108,16 +104,17 @@ async def build(settings: Settings) -> Gateway:
     shared, caps = await _share(tables, catalog, health)
     control, live = _control(tables, catalog, health)
     memory = Memory(directory, clock)
-    office = open_office(tables, clock, doors.receivers.targets, {"limits": Reconciler(tables, clock).reconcile_all})
-    vault, build = Vault(tables, pepper, clock), _builder(doors)
+    guards = open_guards(doors.safety, doors.upstream, directory, Vault(tables, pepper, clock), clock)
+    chores: dict[str, Chore] = {"limits": Reconciler(tables, clock).reconcile_all, "placeholders": guards.vault.purge}
+    office = open_office(tables, clock, doors.receivers.targets, chores)
     limiter = Limiter(OverheardTables(tables, office.desk.announced), clock, random_hex(8), rng)
     parts = Parts(
         catalog=_current(shared, live),
-        guardian=Guardian(build, vault, clock),
+        guardian=guards.guardian,
         authenticator=_authenticator(settings, memory),
         products=memory.products,
         limiter=limiter,
-        upstream=upstream,
+        upstream=doors.upstream,
         counter=counter,
         recorder=recorder,
         health=health,
@@ -128,17 +125,12 @@ async def build(settings: Settings) -> Gateway:
         rng=rng,
         request_timeout_s=settings.request_timeout_s,
     )
-
-    async def close() -> None:  # first what writes, then what it is written to
-        for each in (recorder, limiter, shared, office.desk, doors):
-            await each.close()
-
     recorder.start()
     return Gateway(
         settings=settings,
         pipeline=assemble(parts),
         administration=Administration(directory, memory, guardrail_check),
-        guardrails=GuardrailAdministration(directory, TrialRoom(build, clock).try_out, guardrail_check),
+        guardrails=guards.administration,
         subscriptions=SubscriptionAdministration(directory, memory),
         audit=Audit(tables, clock),
         alerts=office.desk,
@@ -150,13 +142,17 @@ async def build(settings: Settings) -> Gateway:
         tables=tables,
         blobs=doors.blobs,
         front=_front(settings),
-        close=close,
+        close=partial(_close, guards, recorder, limiter, shared, office.desk, doors),  # first what writes, then what it is written to
     )
 
 
-def _builder(doors: Doors) -> Callable[[Guardrail], Guard]:
-    workshop = Workshop(doors.safety, doors.upstream, doors.catalog.guard_backends, Remembered(clock))
-    return lambda guardrail: build_guard(guardrail, workshop)
+class _Closes(Protocol):
+    async def close(self) -> None: ...
+
+
+async def _close(*held: _Closes) -> None:
+    for each in held:
+        await each.close()
 
 
 def _warn_of_unpriced(catalog: Catalog) -> None:

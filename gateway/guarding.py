@@ -7,7 +7,7 @@ record; what they said is in `draft.verdicts`, and from there in the record, in 
 import asyncio
 import fnmatch
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -55,6 +55,7 @@ class Guardian:
         self._build = build
         self._vault = vault
         self._clock = clock
+        self._built: dict[tuple[str, str], tuple[Guardrail, Guard]] = {}
         self._chains: OrderedDict[tuple[tuple[str, ...], str], tuple[object, tuple[TenantRule, ...], tuple[Guard, ...]]] = OrderedDict()
 
     async def inspect(self, draft: Draft, request: Request, product: Product) -> tuple[Request, Guarded | None]:
@@ -72,7 +73,9 @@ class Guardian:
             GuardrailBlocked: A guardrail refuses it.
             GuardrailUnavailable: One that fails closed could not run.
         """
-        guards = self._guards(request, product)
+        if not product.guardrails and not request.principal.rules:
+            return request, None
+        guards = await self._guards(request, product)
         if not guards:
             return request, None
         started_s = self._clock.now_s()
@@ -170,24 +173,47 @@ class Guardian:
         tally.ms += (self._clock.now_s() - started_s) * 1000
         return fault
 
-    def _guards(self, request: Request, product: Product) -> tuple[Guard, ...]:
+    async def _guards(self, request: Request, product: Product) -> tuple[Guard, ...]:
         """Return the guardrails that hold for a call, in their order; put together once."""
         principal, known = request.principal, request.catalog.guardrails
-        if not product.guardrails and not principal.rules:
-            return ()
         key = (product.guardrails, principal.tenant)
         found = self._chains.get(key)
         if found is None or found[0] is not known or (found[1] is not principal.rules and found[1] != principal.rules):
-            missing = [name for name in product.guardrails if name not in known]
-            if missing:
-                raise GuardrailUnavailable(f"the guardrail {missing[0]!r} of your product no longer exists; ask the gateway's operator")
-            configs = [known[name] for name in product.guardrails] + list(principal.rules)
-            zoned = partial(_in_zone, principal.data_zone, request.catalog.guard_backends)
-            guards = [zoned(self._build(config)) for config in configs if _holds(config, principal)]
-            found = self._chains[key] = (known, principal.rules, tuple(sorted(guards, key=order_of)))
+            guards = await asyncio.to_thread(self._put_together, request, product)  # thousands of terms take their time
+            found = self._chains[key] = (known, principal.rules, guards)
             if len(self._chains) > REMEMBERED_CHAINS:
                 self._chains.popitem(last=False)
         return found[2]
+
+    def _put_together(self, request: Request, product: Product) -> tuple[Guard, ...]:
+        principal, known = request.principal, request.catalog.guardrails
+        missing = [name for name in product.guardrails if name not in known]
+        if missing:
+            raise GuardrailUnavailable(f"the guardrail {missing[0]!r} of your product no longer exists; ask the gateway's operator")
+        guards = [self._ready("", known[name]) for name in product.guardrails if _holds(known[name], principal)]
+        guards += [self._ready(principal.tenant, rule) for rule in principal.rules if _holds(rule, principal)]
+        zoned = partial(_in_zone, principal.data_zone, request.catalog.guard_backends)
+        return tuple(sorted(map(zoned, guards), key=order_of))
+
+    def _ready(self, tenant: str, config: Guardrail) -> Guard:
+        """Return a guardrail that is ready to run; made once for all the products that name it."""
+        key = (tenant, config.id)
+        found = self._built.get(key)
+        if found is None or found[0] != config:
+            found = self._built[key] = (config, self._build(config))
+            if len(self._built) > REMEMBERED_CHAINS:
+                self._built.pop(next(iter(self._built)))
+        return found[1]
+
+    async def warm(self, guardrails: Mapping[str, Guardrail], names: Iterable[str]) -> None:
+        """Load what the first call would wait for: the models of the guardrails that products name."""
+        await asyncio.to_thread(self._warm, [guardrails[name] for name in names if name in guardrails])
+
+    def _warm(self, configs: Sequence[Guardrail]) -> None:
+        for config in configs:
+            guard = self._ready("", config)
+            if guard.detector is not None:
+                guard.detector.read("How long does it take to begin?")
 
 
 def _holds(config: Guardrail, principal: Principal) -> bool:

@@ -1,13 +1,16 @@
-"""What is wrong with a guardrail that only its detector can tell: patterns, languages, categories, schemas. Pure."""
+"""What is wrong with a guardrail that only its detector can tell: patterns, terms, languages, categories, schemas. Pure."""
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
-from gateway.domain.guardrails import Guardrail, JsonSchema, Languages, Pii, Regex, Secrets
+from gateway.domain.guardrails import Guardrail, JsonSchema, Languages, Named, Pii, Regex, Secrets, Terms, Topics
 from gateway.domain.json_schema import schema_fault
 from gateway.guardrails.languages import LANGUAGES
 from gateway.guardrails.patterns import check_pattern
 from gateway.guardrails.pii import CATEGORIES, SECRET_CATEGORIES
+from gateway.guardrails.terms import check_terms
 
 # Where it is wrong, and what is wrong there.
 type Fault = tuple[str, str]
@@ -15,30 +18,31 @@ type Fault = tuple[str, str]
 
 def guardrail_check(guardrail: Guardrail) -> Fault | None:
     """Return the first fault; None where there is none."""
-    if isinstance(guardrail, Pii):
-        return _unknown(guardrail.entities, CATEGORIES)
-    if isinstance(guardrail, Secrets):
-        return _unknown(guardrail.entities, SECRET_CATEGORIES)
-    if isinstance(guardrail, Regex):
-        found = ((name, check_pattern(pattern)) for name, pattern in guardrail.patterns.items())
-        return next(((f"patterns.{name}", fault) for name, fault in found if fault), None)
-    if isinstance(guardrail, Languages):
-        return next((fault for name in ("allow", "deny") if (fault := _unknown_language(name, getattr(guardrail, name)))), None)
-    if isinstance(guardrail, JsonSchema) and (wrong := schema_fault(guardrail.schema)):
-        return "schema", wrong
-    return None
+    faults = _CHECKS.get(type(guardrail))
+    found = faults(guardrail) if faults is not None else ()
+    return next(((path, message) for path, message in found if message), None)
 
 
-def _unknown(globs: Iterable[str], known: Iterable[str]) -> Fault | None:
+def _entities(globs: Iterable[str], known: Iterable[str]) -> Iterable[tuple[str, str | None]]:
     names = sorted(known)
     for index, glob in enumerate(globs):
         if not fnmatch.filter(names, glob):
-            return f"entities[{index}]", f"{glob[:64]!r} fits nothing that is looked for: {', '.join(names)}"
-    return None
+            yield f"entities[{index}]", f"{glob[:64]!r} fits nothing that is looked for: {', '.join(names)}"
 
 
-def _unknown_language(name: str, codes: Iterable[str]) -> Fault | None:
-    for index, code in enumerate(codes):
-        if code not in LANGUAGES:
-            return f"{name}[{index}]", f"{code[:64]!r} is no language that can be told: {', '.join(sorted(LANGUAGES))}"
-    return None
+def _languages(guardrail: Languages) -> Iterable[tuple[str, str | None]]:
+    for name in ("allow", "deny"):
+        for index, code in enumerate(getattr(guardrail, name)):
+            if code not in LANGUAGES:
+                yield f"{name}[{index}]", f"{code[:64]!r} is no language that can be told: {', '.join(sorted(LANGUAGES))}"
+
+
+_CHECKS: Mapping[type[Named], Callable[[Any], Iterable[tuple[str, str | None]]]] = MappingProxyType({
+    Pii: lambda guardrail: _entities(guardrail.entities, CATEGORIES),
+    Secrets: lambda guardrail: _entities(guardrail.entities, SECRET_CATEGORIES),
+    Terms: lambda guardrail: [("terms", check_terms(guardrail.terms))],
+    Topics: lambda guardrail: [(f"topics.{name}", check_terms(words)) for name, words in guardrail.topics.items()],
+    Regex: lambda guardrail: [(f"patterns.{name}", check_pattern(pattern)) for name, pattern in guardrail.patterns.items()],
+    Languages: _languages,
+    JsonSchema: lambda guardrail: [("schema", schema_fault(guardrail.schema))],
+})  # fmt: skip

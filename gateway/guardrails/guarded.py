@@ -5,6 +5,7 @@ What was masked in the request with a placeholder is put back into the answer, l
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from gateway.guardrails.answers import Answered, read_answer, with_answer_texts
 from gateway.guardrails.backend_filter import unchecked
 from gateway.guardrails.blocked import blocked_answer, blocked_request
 from gateway.guardrails.chain import Chain, Note, Side
+from gateway.guardrails.kept import KeptStream, conversation_of, kept_under
 from gateway.guardrails.kinds import Guard
 from gateway.guardrails.passages import read_call, with_texts
 from gateway.guardrails.pii import placeholder_name
@@ -27,6 +29,8 @@ from gateway.guardrails.system_text import with_system_text
 from gateway.guardrails.vault import Vault
 from gateway.ports import Clock
 
+# Above this, texts are found in a thread: it would hold up the other calls for milliseconds.
+LARGE_BODY_BYTES = 256 * 1024
 _INPUT = frozenset(INPUT)
 
 
@@ -71,7 +75,8 @@ class Guarded:
             GuardrailBlocked: One of them refuses it.
             GuardrailUnavailable: One that fails closed could not run.
         """
-        read = read_call(call)
+        large = len(call.body) > LARGE_BODY_BYTES
+        read = await asyncio.to_thread(read_call, call) if large else read_call(call)
         found = self._given = _with_documents(read.passages, looked_up)
         side = Side(found, read.unread)
         before: list[Guard] = []
@@ -88,7 +93,8 @@ class Guarded:
         self._sources = [side.now(index) for index in range(len(found))]
         if beside:
             self._beside = asyncio.create_task(self._run_beside(beside, Side(self._sources, read.unread)))
-        call = with_texts(call, {index: side.texts[index] for index in sorted(side.changed)})
+        texts = {index: side.texts[index] for index in sorted(side.changed)}
+        call = await asyncio.to_thread(with_texts, call, texts) if large else with_texts(call, texts)
         for guard in reversed(self._guards):
             if isinstance(guard.config, SystemText):
                 call = with_system_text(call, guard.config.text)
@@ -147,7 +153,10 @@ class Guarded:
         guards = [each for each in self._guards if Direction.OUTPUT in each.directions and each is not self.form]
         if not guards and self._placeholders is None:
             return completion
-        answered = read_answer(call.operation, completion)
+        if len(completion.body) > LARGE_BODY_BYTES:
+            answered = await asyncio.to_thread(read_answer, call.operation, completion)
+        else:
+            answered = read_answer(call.operation, completion)
         side = Side(answered.passages, answered.unread, output=True, sources=self._sources)
         chain = Chain(guards, self._tenant, self._clock, self._note)
         blocked = chain.judge(Direction.OUTPUT, lambda guard: self._judged(guard, answered)) or await chain.run(side)
@@ -160,6 +169,8 @@ class Guarded:
                 if original != text:
                     side.replace(index, original)
             await self._keep(call, answered.body.document)
+        if call.operation is Operation.RESPONSE_ITEM and call.method == "DELETE":
+            await self._vault.erase_response(self._tenant, kept_under(call))
         return with_answer_texts(answered, {index: side.texts[index] for index in sorted(side.changed)})
 
     async def _keep(self, call: Call, document: Any) -> None:
@@ -184,29 +195,13 @@ class Guarded:
             return None
         return guard.answer_rule(answered.operation, document, sum(len(each.text) for each in answered.passages))
 
-    def stream(self, call: Call) -> GuardedStream | None:
+    def stream(self, call: Call) -> GuardedStream | KeptStream | None:
         """Return what looks at the answer's stream; None where nothing does."""
         guards = [each for each in self._guards if Direction.OUTPUT in each.directions and each is not self.form]
         if not guards and not self._placeholders:
             return None
-        return GuardedStream(call, guards, self._placeholders or None, self._note, self._clock, self._sources, tenant=self._tenant)
-
-
-def conversation_of(call: Call) -> str:
-    """Return the id of the conversation at the provider that a call belongs to; empty where it belongs to none."""
-    found = call.document.get("conversation")
-    found = found.get("id") if isinstance(found, dict) else found
-    return found if isinstance(found, str) else ""
-
-
-def kept_under(call: Call) -> str:
-    """Return the id of what a call continues, or fetches, at its provider; empty where it begins anew."""
-    if call.operation is Operation.RESPONSE_ITEM:
-        return call.path.partition("/")[0]
-    if call.operation is not Operation.RESPONSES:
-        return ""
-    previous = call.document.get("previous_response_id")
-    return previous if isinstance(previous, str) else conversation_of(call)
+        stream = GuardedStream(call, guards, self._placeholders or None, self._note, self._clock, self._sources, tenant=self._tenant)
+        return KeptStream(stream, partial(self._keep, call)) if self._placeholders and call.operation is Operation.RESPONSES else stream
 
 
 def _with_documents(found: Sequence[Passage], looked_up: str) -> Sequence[Passage]:
