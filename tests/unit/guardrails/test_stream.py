@@ -107,6 +107,7 @@ def test_arguments_wait_until_they_are_complete_and_every_string_in_them_is_read
     [
         ('{"a":"\\u0053ECRET-1', '{"a":"[SECRET]"'),  # cut off inside a string
         ('{"a":"b\\u00', '{"a":"b\\u00'),
+        ('{"a":"\\u0053ECRET-1\\u00', '{"a":"[SECRET]"'),  # and inside an escape
         ("SECRET-1", MASK),
         ("{'a': 'SECRET-1'}", "{'a': '[SECRET]'}"),
         ('"SECRET-1 \\ud800"', '"[SECRET] ?"'),

@@ -1,5 +1,6 @@
 """What guardrails of streams are made of: services, rules, the backend's own filter."""
 
+import asyncio
 from typing import Any
 
 from gateway.domain.call import Operation
@@ -77,6 +78,30 @@ async def test_a_report_that_the_stream_did_not_wait_for_is_unavailable() -> Non
     client = Client(call_of(Operation.CHAT), [asking(WordService("evil"), Action.REPORT)])
     await client.read([chunk({"content": "evil"})], end=False)
     client.stream.close()
+    assert client.outcomes == {"safety": "unavailable"}
+
+
+class _Endless(WordService):
+    """Never answers; notes that it was let go."""
+
+    let_go = False
+
+    async def inspect(self, *_: Any, **__: Any) -> Any:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.let_go = True
+            raise
+
+
+async def test_a_question_that_nobody_waits_for_any_more_is_let_go() -> None:
+    service = _Endless("evil")
+    client = Client(call_of(Operation.CHAT), [asking(service, Action.REPORT)])
+    await client.read([chunk({"content": "evil " * 250})], end=False)
+    await asyncio.sleep(0)
+    client.stream.close()
+    await asyncio.sleep(0)
+    assert service.let_go
     assert client.outcomes == {"safety": "unavailable"}
 
 

@@ -68,6 +68,10 @@ def test_a_finding_that_blocks_counts_for_nothing_where_an_earlier_guardrail_red
     assert (out, window.blocked) == (["a[D]", ""], 1)
 
 
+def test_what_nothing_can_come_of_is_released_at_once() -> None:
+    assert fed("so it", digits())[0] == ["s", "o", " ", "i", "t", ""]
+
+
 def test_nothing_follows_a_finding_that_blocks() -> None:
     out, window = fed(["so 12", "34 no", "more"], digits(blocks=True))
     assert out == ["so ", "", "", ""]
@@ -103,4 +107,4 @@ def test_context_begins_with_a_word_where_one_does(text: str, kept: str) -> None
 def test_what_was_released_is_context_in_its_own_words() -> None:
     # Five digits are no finding: the one before, which was released, must be seen.
     reader = Pattern(r"(?<!\d)\d{4}(?!\d)", r"(?<!\d)\d{1,4}$", "[D]")
-    assert fed(["1", "2345678 1", "234 "], reader)[0] == ["", "12345678 ", "[D] ", ""]
+    assert fed(["1", "2345", "6789 1", "234 "], reader)[0] == ["", "12345", "6789 ", "[D] ", ""]
