@@ -10,12 +10,14 @@ say. The record has the same as JSON, with the reason. Both are cut to a size at
 Source: RFC 9651, sections 3.1, 3.3 and 4.1 (read 2026-11-22).
 """
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from gateway.domain.guardrails import Direction
 from gateway.domain.verdicts import Outcome, Verdict
 
 HEADER = "x-gateway-guardrails"
@@ -116,8 +118,15 @@ def _short(verdict: Verdict) -> Verdict:
     return msgspec.structs.replace(verdict, **changed) if changed else verdict
 
 
+@functools.lru_cache(maxsize=4096)
+def _beginning(guard: str, direction: Direction, outcome: Outcome) -> str:
+    return f"{_word(guard)};on={direction.value};is={outcome.value}"
+
+
 def _member(verdict: Verdict) -> str:
-    text = f"{_word(verdict.guard)};on={verdict.direction.value};is={verdict.outcome.value}"
+    text = _beginning(verdict.guard, verdict.direction, verdict.outcome)
+    if not verdict.count and verdict.score is None and verdict.severity is None and not verdict.label:  # nearly every one
+        return f"{text};scanned={verdict.scanned};ms={verdict.ms:.3f}" if verdict.scanned else f"{text};ms={verdict.ms:.3f}"
     if verdict.category:
         text += f";category={_word(verdict.category)}"
     if verdict.count:
