@@ -143,12 +143,14 @@ cuts = st.lists(st.integers(0, 2000), max_size=12)
 
 @settings(max_examples=150, deadline=None)
 @given(texts, cuts)
+@example("to GB82 WEST 1234 5698 7654 32.", list(range(40)))
 def test_personal_data_does_not_depend_on_where_a_text_is_cut(text: str, places: list[int]) -> None:
     check(PERSONAL, text, places)
 
 
 @settings(max_examples=100, deadline=None)
 @given(secret_texts, cuts)
+@example('"password": "correct horse 7!", ', list(range(40)))
 def test_secrets_do_not_depend_on_where_a_text_is_cut(text: str, places: list[int]) -> None:
     check(SECRETS, text, places)
 
@@ -163,6 +165,7 @@ def test_any_text_in_single_characters_is_read_as_the_whole(detector: PiiDetecto
 
 @settings(max_examples=300, deadline=None)
 @given(texts)
+@example("ana.lee@mail.example.co.uk(305) 555-0177")
 def test_a_redacted_text_holds_no_personal_data(text: str) -> None:
     once = redacted(PERSONAL, text)
     assert redacted(PERSONAL, once) == once
