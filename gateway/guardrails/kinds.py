@@ -9,11 +9,11 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from gateway.domain.call import Call
+from gateway.domain.call import Call, Operation
 from gateway.domain.guardrails import Action, Direction, Guardrail
 from gateway.domain.verdicts import Finding, Passage, Reading, Role
 
@@ -54,6 +54,8 @@ class Service(Protocol):
 
 
 type Rule = Callable[[Call], Reading]
+# The operation, the answer's document as it was parsed, and how many characters its texts have.
+type AnswerRule = Callable[[Operation, Any, int], Reading]
 
 EVERYBODY = frozenset(Role)
 
@@ -69,6 +71,7 @@ class Guard(msgspec.Struct, frozen=True):
         detector: Runs first.
         service: Runs once no detector of the call has blocked it.
         rule: Looks at requests as a whole.
+        answer_rule: Looks at answers as a whole.
     """
 
     config: Guardrail
@@ -78,3 +81,4 @@ class Guard(msgspec.Struct, frozen=True):
     detector: Detector | None = None
     service: Service | None = None
     rule: Rule | None = None
+    answer_rule: AnswerRule | None = None
