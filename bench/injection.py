@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from bench.injection_cases import held_out
 from bench.train_injection import read, train
 from gateway.domain.verdicts import Role
-from gateway.guardrails.injection import BALANCE, InjectionDetector
-from gateway.guardrails.injection_model import Model
+from gateway.guardrails.injection.detector import BALANCE, InjectionDetector
+from gateway.guardrails.injection.model import Model
 
 TOGETHER = {"cyberseceval-pi-multilingual": "cyberseceval-pi", "bipia-email-clean": "bipia-email", "bipia-email-indirect": "bipia-email"}
 ALLOWED = 0.02

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from gateway.guardrails.pii import PiiDetector
+from gateway.guardrails.pii.detector import PiiDetector
 
 DATASETS = Path(__file__).parents[2] / "shared" / "datasets"
 TYPES = {"CREDIT_CARD": "payment_card", "PHONE": "phone", "EMAIL": "email", "IP": "ip_address", "IBAN": "iban", "SSN": "us_ssn"}

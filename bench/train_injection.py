@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.injection_corpus import Corpus
-from gateway.guardrails.injection import MOST_WORTH
-from gateway.guardrails.injection_model import SLOTS, WEIGHTS, Head, Model, Words, apart, packed, pieces, sentences
-from gateway.guardrails.injection_patterns import hits
-from gateway.guardrails.normalise import plain
+from gateway.guardrails.injection.detector import MOST_WORTH
+from gateway.guardrails.injection.model import SLOTS, WEIGHTS, Head, Model, Words, apart, packed, pieces, sentences
+from gateway.guardrails.injection.normalise import plain
+from gateway.guardrails.injection.patterns import hits
 
 SEED = 20261122
 ATTACKS, BENIGN, INSTRUCTIONS, DOCUMENTS = 1500, 3600, 900, 400

@@ -22,9 +22,9 @@ from gateway.guarding import Guardian
 from gateway.guardrails.build import Workshop, build_guard
 from gateway.guardrails.check import guardrail_check
 from gateway.guardrails.kinds import Guard
-from gateway.guardrails.remembered import Remembered
+from gateway.guardrails.masking.vault import Vault
+from gateway.guardrails.services.remembered import Remembered
 from gateway.guardrails.trial import TrialRoom
-from gateway.guardrails.vault import Vault
 from gateway.limits.limiter import Limiter
 from gateway.metering.records import Recorder
 from gateway.metering.tokens import TokenCounter

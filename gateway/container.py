@@ -39,7 +39,7 @@ from gateway.domain.catalog import Catalog
 from gateway.domain.ids import random_hex
 from gateway.errors import GatewayError, Unavailable
 from gateway.guardrails.check import guardrail_check
-from gateway.guardrails.vault import Vault
+from gateway.guardrails.masking.vault import Vault
 from gateway.limits.administration import LimitsAdministration
 from gateway.limits.limiter import Limiter
 from gateway.limits.proof import Prover

@@ -1,8 +1,9 @@
 """`x-gateway-explain: true`: where a call would go and why, without calling a model or spending anything of the caller's.
 
-    {"object": "gateway.explanation", "request_id", "identity": {…}, "limits": {…}, "model": {…}, "rule", "needs": […],
-     "data_zone", "guardrails": [verdicts], "classification": […], "tokens": {…}, "strategy", "candidates": [{"deployment", "position", "reason", …}],
-     "rejected": [{"deployment", "code", "reason", "retry_after_s"}], "refusal", "tiers": […], "fallbacks": {…}}
+    {"object": "gateway.explanation", "request_id", "identity": {…}, "limits": {…}, "model": {…},
+     "guardrails": [verdicts], "classification": […], "rule", "needs": […], "data_zone", "tokens": {…}, "strategy",
+     "candidates": [{"deployment", "position", "reason", …}], "rejected": [{"deployment", "code", "reason", "retry_after_s"}],
+     "refusal", "tiers": […], "fallbacks": {…}}
 
 It names deployments, as x-gateway-deployment does; no backend's address, key or subscription is in it.
 """

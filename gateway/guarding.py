@@ -23,9 +23,9 @@ from gateway.errors import GatewayError, GuardrailUnavailable, UpstreamError
 from gateway.guardrails.build import NoService, order_of
 from gateway.guardrails.guarded import Guarded
 from gateway.guardrails.kinds import Guard
-from gateway.guardrails.schema import SchemaCheck, repair_call
+from gateway.guardrails.masking.vault import Vault
+from gateway.guardrails.rules.schema import SchemaCheck, repair_call
 from gateway.guardrails.tally import Tally
-from gateway.guardrails.vault import Vault
 from gateway.metering.draft import Draft
 from gateway.opening import Opened, read_whole, text_of, usage_of
 from gateway.ports import Clock

@@ -25,7 +25,7 @@ DRAIN_S = 1.0
 
 
 class StreamGuard(Protocol):
-    """Looks at a stream before the client does (`guardrails/stream.py`)."""
+    """Looks at a stream before the client does (`guardrails/streams/stream.py`)."""
 
     @property
     def blocked(self) -> bool:

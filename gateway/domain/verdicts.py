@@ -33,7 +33,7 @@ class Passage(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         path: Where it stands in the document: member names and indexes; an index into an object is the name of its member there, one
-            into a text a segment of it (`guardrails/passages_reader.py`).
+            into a text a segment of it (`guardrails/texts/reader.py`).
         text: As it is read, so of JSON inside a string the value, not its escapes.
         role: Whose words.
         inner: Where the document holds JSON in a string (a tool call's arguments): the place inside that JSON.

@@ -13,21 +13,21 @@ from gateway.domain.deployment import Backend
 from gateway.domain.guardrails import Guardrail, action_of, directions_of
 from gateway.domain.verdicts import Passage, Reading, Role
 from gateway.errors import GuardrailUnavailable
-from gateway.guardrails.content_safety import ContentSafetyService
-from gateway.guardrails.groundedness import GroundednessService
-from gateway.guardrails.injection import InjectionDetector
+from gateway.guardrails.injection.detector import InjectionDetector
 from gateway.guardrails.kinds import EVERYBODY, AnswerRule, Detector, Guard, Rule, Service
-from gateway.guardrails.language_pii import LanguagePii
-from gateway.guardrails.languages import LanguagesDetector
-from gateway.guardrails.patterns import PatternsDetector
-from gateway.guardrails.pii import PiiDetector
-from gateway.guardrails.protected_material import ProtectedMaterialService
-from gateway.guardrails.remembered import Remembered
-from gateway.guardrails.shields import PromptShields
-from gateway.guardrails.size import check_output_size, size_rule
-from gateway.guardrails.terms import TermsDetector
-from gateway.guardrails.tools import called_tools, check_called, tools_rule
-from gateway.guardrails.topics import TopicsDetector
+from gateway.guardrails.pii.detector import PiiDetector
+from gateway.guardrails.rules.languages import LanguagesDetector
+from gateway.guardrails.rules.patterns import PatternsDetector
+from gateway.guardrails.rules.size import check_output_size, size_rule
+from gateway.guardrails.rules.terms import TermsDetector
+from gateway.guardrails.rules.tools import called_tools, check_called, tools_rule
+from gateway.guardrails.rules.topics import TopicsDetector
+from gateway.guardrails.services.content_safety import ContentSafetyService
+from gateway.guardrails.services.groundedness import GroundednessService
+from gateway.guardrails.services.language_pii import LanguagePii
+from gateway.guardrails.services.protected_material import ProtectedMaterialService
+from gateway.guardrails.services.remembered import Remembered
+from gateway.guardrails.services.shields import PromptShields
 from gateway.ports import ContentSafety, Upstream
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from gateway.domain.guardrails import Guardrail, JsonSchema, Languages, Named, Pii, Regex, Secrets, Terms, Topics
 from gateway.domain.json_schema import schema_fault
-from gateway.guardrails.languages import LANGUAGES
-from gateway.guardrails.patterns import check_pattern
-from gateway.guardrails.pii import CATEGORIES, SECRET_CATEGORIES
-from gateway.guardrails.terms import check_terms
+from gateway.guardrails.pii.detector import CATEGORIES, SECRET_CATEGORIES
+from gateway.guardrails.rules.languages import LANGUAGES
+from gateway.guardrails.rules.patterns import check_pattern
+from gateway.guardrails.rules.terms import check_terms
 
 # Where it is wrong, and what is wrong there.
 type Fault = tuple[str, str]

@@ -14,19 +14,19 @@ from gateway.domain.call import Call, Completion, Operation
 from gateway.domain.guardrails import INPUT, BackendFilter, Direction, Fail, JsonSchema, Pii, SystemText, fail_of
 from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Role, Verdict
 from gateway.errors import GuardrailBlocked, GuardrailUnavailable
-from gateway.guardrails.answers import Answered, read_answer, with_answer_texts
 from gateway.guardrails.backend_filter import unchecked
 from gateway.guardrails.blocked import blocked_answer, blocked_request
 from gateway.guardrails.chain import Chain, Note, Side
-from gateway.guardrails.kept import KeptStream, conversation_of, kept_under
 from gateway.guardrails.kinds import Guard
-from gateway.guardrails.passages import read_call, with_texts
-from gateway.guardrails.pii import placeholder_name
-from gateway.guardrails.placeholders import Placeholders
-from gateway.guardrails.stream import GuardedStream
-from gateway.guardrails.stream_arguments import is_json
-from gateway.guardrails.system_text import with_system_text
-from gateway.guardrails.vault import Vault
+from gateway.guardrails.masking.kept import KeptStream, conversation_of, kept_under
+from gateway.guardrails.masking.placeholders import Placeholders
+from gateway.guardrails.masking.vault import Vault
+from gateway.guardrails.pii.detector import placeholder_name
+from gateway.guardrails.rules.system_text import with_system_text
+from gateway.guardrails.streams.arguments import is_json
+from gateway.guardrails.streams.stream import GuardedStream
+from gateway.guardrails.texts.answers import Answered, read_answer, with_answer_texts
+from gateway.guardrails.texts.passages import read_call, with_texts
 from gateway.ports import Clock
 
 # Above this, texts are found in a thread: it would hold up the other calls for milliseconds.

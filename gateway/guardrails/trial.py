@@ -14,9 +14,9 @@ from gateway.errors import GuardrailUnavailable
 from gateway.guardrails.build import order_of
 from gateway.guardrails.chain import Chain, Side
 from gateway.guardrails.kinds import Guard
-from gateway.guardrails.passages import read_call, with_texts
-from gateway.guardrails.pii import placeholder_name
-from gateway.guardrails.placeholders import Placeholders
+from gateway.guardrails.masking.placeholders import Placeholders
+from gateway.guardrails.pii.detector import placeholder_name
+from gateway.guardrails.texts.passages import read_call, with_texts
 from gateway.ports import Clock
 
 _ROLES = {

@@ -24,8 +24,8 @@ from gateway.domain.tables import Value
 from gateway.errors import GatewayError
 from gateway.guarding import Guardian
 from gateway.guardrails.build import Workshop, build_guard
-from gateway.guardrails.remembered import Remembered
-from gateway.guardrails.vault import Vault
+from gateway.guardrails.masking.vault import Vault
+from gateway.guardrails.services.remembered import Remembered
 from gateway.limits.limiter import Limiter
 from gateway.metering.records import USAGE, Recorder, UsageRecord
 from gateway.metering.tokens import TokenCounter

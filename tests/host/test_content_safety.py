@@ -18,12 +18,12 @@ from gateway.domain.deployment import Auth, AuthType, Protocol
 from gateway.domain.guardrails import ContentSafety, Groundedness
 from gateway.domain.verdicts import Analysis, Passage, Reading, Role
 from gateway.errors import GuardrailUnavailable
-from gateway.guardrails.content_safety import ContentSafetyService, parts_of
-from gateway.guardrails.groundedness import GroundednessService
-from gateway.guardrails.language_pii import LanguagePii
-from gateway.guardrails.protected_material import ProtectedMaterialService
-from gateway.guardrails.remembered import Remembered
-from gateway.guardrails.shields import PromptShields
+from gateway.guardrails.services.content_safety import ContentSafetyService, parts_of
+from gateway.guardrails.services.groundedness import GroundednessService
+from gateway.guardrails.services.language_pii import LanguagePii
+from gateway.guardrails.services.protected_material import ProtectedMaterialService
+from gateway.guardrails.services.remembered import Remembered
+from gateway.guardrails.services.shields import PromptShields
 from gateway.ports import Clock
 from tests.builders import make_backend
 from tests.fakes.clock import FakeClock

@@ -17,9 +17,9 @@ from gateway.domain.call import Completion, Operation, Surface, Usage
 from gateway.domain.guardrails import Direction
 from gateway.domain.verdicts import Outcome, Verdict
 from gateway.errors import GuardrailBlocked
-from gateway.guardrails.answers import answer_passages
 from gateway.guardrails.backend_filter import unchecked
 from gateway.guardrails.blocked import MEMBER, blocked_answer, blocked_request
+from gateway.guardrails.texts.answers import answer_passages
 from gateway.routes.errors import error_json
 from tests.builders import make_call
 from tests.wire.golden_case import GOLDEN, play

@@ -8,7 +8,7 @@ import pytest
 from gateway.domain.call import Operation
 from gateway.domain.context import with_context
 from gateway.errors import RequestError
-from gateway.guardrails.system_text import with_system_text
+from gateway.guardrails.rules.system_text import with_system_text
 from tests.builders import make_call
 
 OURS = 'Say "no"\nto gambling.'

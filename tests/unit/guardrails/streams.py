@@ -10,7 +10,7 @@ from gateway.domain.guardrails import Action, ContentSafety, Direction, Fail, Te
 from gateway.domain.sse import SseParser, frame
 from gateway.domain.verdicts import Finding, Passage, Reading, Role, Verdict
 from gateway.guardrails.kinds import Guard
-from gateway.guardrails.stream import GuardedStream
+from gateway.guardrails.streams.stream import GuardedStream
 from gateway.providers.anthropic_stream import MessagesStream, framed
 from gateway.providers.openai_media_stream import MediaStream
 from gateway.providers.openai_stream import OpenAIStream

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gateway.domain.call import Completion, Operation
-from gateway.guardrails.answers import answer_passages, read_answer, with_answer_texts
+from gateway.guardrails.texts.answers import answer_passages, read_answer, with_answer_texts
 from tests.unit.guardrails.passages_documents import ANSWERS, fill
 
 SUBTITLES = b"1\n00:00:00,000 --> 00:00:02,000\nHello Anna\n"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gateway.domain.guardrails import ContentSafety
 from gateway.domain.verdicts import Analysis, Passage, Reading, Role
 from gateway.errors import GuardrailUnavailable
-from gateway.guardrails.content_safety import LIMIT, ContentSafetyService, parts_of, worst
-from gateway.guardrails.remembered import Remembered
+from gateway.guardrails.services.content_safety import LIMIT, ContentSafetyService, parts_of, worst
+from gateway.guardrails.services.remembered import Remembered
 from tests.fakes.clock import FakeClock
 from tests.fakes.safety import MARK, FakeSafety
 

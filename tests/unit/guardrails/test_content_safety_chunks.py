@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.guardrails.content_safety import LIMIT
-from gateway.guardrails.content_safety_chunks import OVERLAP, cut
+from gateway.guardrails.services.chunks import OVERLAP, cut
+from gateway.guardrails.services.content_safety import LIMIT
 
 SMALL, LAP = 40, 12
 LETTERS = st.sampled_from("ab \n\u3000日😀")

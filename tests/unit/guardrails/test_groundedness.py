@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from gateway.domain.guardrails import Groundedness
 from gateway.domain.verdicts import Passage, Reading, Role
 from gateway.errors import GuardrailUnavailable
-from gateway.guardrails.groundedness import LIMIT, MOST_SOURCES, GroundednessService, query_of, sources_of
-from gateway.guardrails.protected_material import MIN_CHARACTERS, ProtectedMaterialService
-from gateway.guardrails.remembered import Remembered
+from gateway.guardrails.services.groundedness import LIMIT, MOST_SOURCES, GroundednessService, query_of, sources_of
+from gateway.guardrails.services.protected_material import MIN_CHARACTERS, ProtectedMaterialService
+from gateway.guardrails.services.remembered import Remembered
 from tests.fakes.clock import FakeClock
 from tests.fakes.safety import FakeSafety
 

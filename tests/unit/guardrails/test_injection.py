@@ -11,10 +11,10 @@ from bench.injection_cases import held_out
 from bench.train_injection import train
 from gateway.domain.guardrails import Injection
 from gateway.domain.verdicts import Reading, Role
-from gateway.guardrails.injection import InjectionDetector
-from gateway.guardrails.injection_gibberish import gibberish
-from gateway.guardrails.injection_model import SLOTS, WEIGHTS, WORDS, apart, bundled_model, packed, pieces, sentences, unpacked
-from gateway.guardrails.injection_patterns import Rule, bundled_rules, hits, read_rules
+from gateway.guardrails.injection.detector import InjectionDetector
+from gateway.guardrails.injection.gibberish import gibberish
+from gateway.guardrails.injection.model import SLOTS, WEIGHTS, WORDS, apart, bundled_model, packed, pieces, sentences, unpacked
+from gateway.guardrails.injection.patterns import Rule, bundled_rules, hits, read_rules
 from gateway.guardrails.kinds import Detector
 
 DEFAULT = Injection(id="any").threshold

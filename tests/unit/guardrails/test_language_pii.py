@@ -15,8 +15,8 @@ from gateway.domain.call import UpstreamRequest
 from gateway.domain.deployment import Protocol
 from gateway.domain.verdicts import Finding, Passage, Reading, Role
 from gateway.errors import GuardrailUnavailable, UpstreamThrottled, UpstreamTimeout
-from gateway.guardrails.language_pii import CATEGORIES, LIMIT, MOST_DOCUMENTS, LanguagePii, joined
-from gateway.guardrails.remembered import Remembered
+from gateway.guardrails.services.language_pii import CATEGORIES, LIMIT, MOST_DOCUMENTS, LanguagePii, joined
+from gateway.guardrails.services.remembered import Remembered
 from tests.builders import make_backend
 from tests.fakes.clock import FakeClock
 from tests.fakes.upstream import FOREVER, FakeUpstream, Reply

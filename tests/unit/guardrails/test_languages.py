@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.guardrails.languages import LANGUAGES, LanguagesDetector, likely
+from gateway.guardrails.rules.languages import LANGUAGES, LanguagesDetector, likely
 from tests.unit.guardrails.sentences import SENTENCES
 
 

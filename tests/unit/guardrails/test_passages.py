@@ -10,7 +10,7 @@ import pytest
 from gateway.domain.audio import read_transcription
 from gateway.domain.call import Call, Operation
 from gateway.domain.verdicts import Passage, Role
-from gateway.guardrails.passages import passages, read_call, unread, with_texts
+from gateway.guardrails.texts.passages import passages, read_call, unread, with_texts
 from tests.builders import make_call, make_inbound
 from tests.unit.guardrails.passages_documents import REQUESTS, call_of
 

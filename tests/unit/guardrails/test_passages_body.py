@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.call import Call, Operation
-from gateway.guardrails.passages import passages, unread, with_texts
-from gateway.guardrails.passages_body import MAX_PIECES, read_body, write_body
+from gateway.guardrails.texts.body import MAX_PIECES, read_body, write_body
+from gateway.guardrails.texts.passages import passages, unread, with_texts
 from tests.builders import make_call
 
 MULTIPART = "multipart/form-data; boundary=b"

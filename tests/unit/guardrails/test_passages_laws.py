@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.call import Call, Completion, Operation
-from gateway.guardrails.answers import read_answer, with_answer_texts
-from gateway.guardrails.passages import passages, with_texts
+from gateway.guardrails.texts.answers import read_answer, with_answer_texts
+from gateway.guardrails.texts.passages import passages, with_texts
 from tests.unit.guardrails.passages_documents import ANSWERS, REQUESTS, Expected, call_of, fill
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(lambda text: "<documents>" not in text)

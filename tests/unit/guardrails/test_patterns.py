@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.guardrails.patterns import PatternsDetector, check_pattern, longest
-from gateway.guardrails.patterns_length import length
+from gateway.guardrails.rules.patterns import PatternsDetector, check_pattern, longest
+from gateway.guardrails.rules.patterns_length import length
 from tests.unit.guardrails.laws import leaks, redacted, spans
 
 

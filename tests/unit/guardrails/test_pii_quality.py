@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.guardrails import checksums
-from gateway.guardrails.pii import CATEGORIES, SECRET_CATEGORIES, PiiDetector, placeholder_name
+from gateway.guardrails.pii import checksums
+from gateway.guardrails.pii.detector import CATEGORIES, SECRET_CATEGORIES, PiiDetector, placeholder_name
 
 DATASETS = Path(__file__).parents[4] / "shared" / "datasets"
 TYPES = {"CREDIT_CARD": "payment_card", "PHONE": "phone", "EMAIL": "email", "IP": "ip_address", "IBAN": "iban", "SSN": "us_ssn"}

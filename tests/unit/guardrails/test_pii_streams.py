@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.verdicts import Finding
-from gateway.guardrails.pii import PiiDetector
+from gateway.guardrails.pii.detector import PiiDetector
 
 PERSONAL, SECRETS = PiiDetector(), PiiDetector(secrets=True)
 PEM = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEAq7f0\nabcd+/12\n" * 3 + "-----END RSA PRIVATE KEY-----"

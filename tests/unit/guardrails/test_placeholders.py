@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.guardrails.placeholders import Entry, Placeholders
-from gateway.guardrails.placeholders_forms import literals
+from gateway.guardrails.masking.forms import literals
+from gateway.guardrails.masking.placeholders import Entry, Placeholders
 
 ANNA, BEN, PHONE = ("EMAIL", "anna@contoso.com"), ("EMAIL", "ben@contoso.com"), ("PHONE", "+49 30 1234567")
 ODD = ("NAME", 'Zoë "Z" O\\Hara\n<b>&')

@@ -6,7 +6,7 @@ import datetime
 import pytest
 
 from gateway.adapters.tables_sqlite import SqliteTables
-from gateway.guardrails.vault import Vault
+from gateway.guardrails.masking.vault import Vault
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTables
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from gateway.adapters.tables_sqlite import SqliteTables
 from gateway.domain.tables import Entity
 from gateway.errors import GuardrailUnavailable, RequestError
-from gateway.guardrails import vault_rows
-from gateway.guardrails.placeholders import Entry, Placeholders
-from gateway.guardrails.vault import BELIEVED_S, Vault
-from gateway.guardrails.vault_rows import TABLE, Sealer
+from gateway.guardrails.masking import vault_rows
+from gateway.guardrails.masking.placeholders import Entry, Placeholders
+from gateway.guardrails.masking.vault import BELIEVED_S, Vault
+from gateway.guardrails.masking.vault_rows import TABLE, Sealer
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTables
 

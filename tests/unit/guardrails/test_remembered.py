@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import GuardrailUnavailable
-from gateway.guardrails.remembered import KEPT_S, Remembered, key_of
-from gateway.guardrails.remembered_asking import AT_ONCE, ask_new, in_parallel
+from gateway.guardrails.services.asking import AT_ONCE, ask_new, in_parallel
+from gateway.guardrails.services.remembered import KEPT_S, Remembered, key_of
 from tests.fakes.clock import FakeClock
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.call import Operation
 from gateway.domain.guardrails import JsonSchema
-from gateway.guardrails.schema import SchemaCheck, repair_call, repairable
+from gateway.guardrails.rules.schema import SchemaCheck, repair_call, repairable
 from tests.builders import make_call
 
 FAULT = "$ lacks 'a'"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from gateway.domain.verdicts import Passage, Reading, Role
 from gateway.errors import GuardrailUnavailable
-from gateway.guardrails.content_safety import LIMIT
-from gateway.guardrails.remembered import Remembered
-from gateway.guardrails.shields import MOST_DOCUMENTS, PromptShields, packed
+from gateway.guardrails.services.content_safety import LIMIT
+from gateway.guardrails.services.remembered import Remembered
+from gateway.guardrails.services.shields import MOST_DOCUMENTS, PromptShields, packed
 from tests.fakes.clock import FakeClock
 from tests.fakes.safety import FakeSafety
 

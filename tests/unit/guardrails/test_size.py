@@ -6,7 +6,7 @@ import pytest
 
 from gateway.domain.call import Operation
 from gateway.domain.guardrails import Size
-from gateway.guardrails.size import check_output_size, size_rule
+from gateway.guardrails.rules.size import check_output_size, size_rule
 from tests.builders import make_call
 
 CHAT = {

@@ -8,8 +8,8 @@ from gateway.domain.guardrails import Action, Direction, Fail, Size, Tools
 from gateway.domain.verdicts import Passage, Role
 from gateway.errors import GuardrailUnavailable
 from gateway.guardrails.kinds import Guard
-from gateway.guardrails.size import check_output_size
-from gateway.guardrails.tools import called_tools, check_called
+from gateway.guardrails.rules.size import check_output_size
+from gateway.guardrails.rules.tools import called_tools, check_called
 from tests.unit.guardrails import streams
 from tests.unit.guardrails.streams import DONE, MASK, Client, WordDetector, WordService, asking, call_of, called, chunk, guard, read, run
 

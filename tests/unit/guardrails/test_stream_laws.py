@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.call import Operation
 from gateway.domain.guardrails import Action
-from gateway.guardrails.window import Window
+from gateway.guardrails.streams.window import Window
 from gateway.providers.completions_dialect import CompletionsDialect
 from gateway.providers.messages_from_chat import MessagesFromChat
 from gateway.providers.openai_stream import OpenAIStream
@@ -250,7 +250,7 @@ def test_a_window_holds_no_more_than_what_is_open(cut: Any) -> None:
 
 def streams_reader() -> Any:
     from gateway.domain.guardrails import Direction
-    from gateway.guardrails.stream_reader import Reader
+    from gateway.guardrails.streams.reader import Reader
     from gateway.guardrails.tally import Tally
 
     made = guard()

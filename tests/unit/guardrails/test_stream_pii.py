@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from gateway.domain.call import Operation
 from gateway.domain.guardrails import Direction
-from gateway.guardrails.patterns import PatternsDetector
-from gateway.guardrails.pii import PiiDetector
-from gateway.guardrails.stream_reader import Reader
+from gateway.guardrails.pii.detector import PiiDetector
+from gateway.guardrails.rules.patterns import PatternsDetector
+from gateway.guardrails.rules.terms import TermsDetector
+from gateway.guardrails.streams.reader import Reader
+from gateway.guardrails.streams.window import Window
 from gateway.guardrails.tally import Tally
-from gateway.guardrails.terms import TermsDetector
-from gateway.guardrails.window import Window
 from tests.fakes.clock import FakeClock
 from tests.unit.guardrails import streams
 from tests.unit.guardrails.streams import Client, call_of, guard, run

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.guardrails.terms import MAX_TERMS, TermsDetector, check_terms
+from gateway.guardrails.rules.terms import MAX_TERMS, TermsDetector, check_terms
 from tests.unit.guardrails.laws import leaks, redacted, spans
 
 TERMS = ("Acme", "über", "foo bar", "AT&T", ".NET", "C++", "中国", "삼성", "ガ", "straße", "node.js", "café")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.guardrails.terms_folding import fold, fold_bytes, fold_term, folded_from
+from gateway.guardrails.rules.terms_folding import fold, fold_bytes, fold_term, folded_from
 
 TEXTS = st.text(st.one_of(st.sampled_from("aB \té\u0301\u200b中가ガｶﾞ\u1109\u1161\u11b7ßﬁΣςİᎠꭰ\ud800"), st.characters()), max_size=12)
 

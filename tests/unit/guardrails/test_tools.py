@@ -6,7 +6,7 @@ import pytest
 
 from gateway.domain.call import Operation
 from gateway.domain.guardrails import Tools
-from gateway.guardrails.tools import allowed, called_tools, check_called, offered_tools, tools_rule
+from gateway.guardrails.rules.tools import allowed, called_tools, check_called, offered_tools, tools_rule
 from tests.builders import make_call
 
 CHAT, MESSAGES, RESPONSES = Operation.CHAT, Operation.MESSAGES, Operation.RESPONSES

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.guardrails.topics import TopicsDetector
+from gateway.guardrails.rules.topics import TopicsDetector
 
 TOPICS = {"investing": ("stock", "share price", "dividend"), "medicine": ("dose", "diagnosis", "stock")}
 

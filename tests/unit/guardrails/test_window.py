@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.domain.verdicts import Finding, Reading
-from gateway.guardrails.window import CONTEXT, Window, left_context
+from gateway.guardrails.streams.window import CONTEXT, Window, left_context
 
 
 class Pattern:
