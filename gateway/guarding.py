@@ -21,7 +21,7 @@ from gateway.domain.verdict_text import HEADER, header_of
 from gateway.domain.verdicts import Finding, Outcome, Reading
 from gateway.errors import GatewayError, GuardrailUnavailable, UpstreamError
 from gateway.guardrails.build import NoService, order_of
-from gateway.guardrails.guarded import Guarded
+from gateway.guardrails.guarded import Guarded, Lineup, line_up
 from gateway.guardrails.kinds import Guard
 from gateway.guardrails.masking.vault import Vault
 from gateway.guardrails.rules.schema import SchemaCheck, repair_call
@@ -56,7 +56,7 @@ class Guardian:
         self._vault = vault
         self._clock = clock
         self._built: dict[tuple[str, str], tuple[Guardrail, Guard]] = {}
-        self._chains: OrderedDict[tuple[tuple[str, ...], str], tuple[object, tuple[TenantRule, ...], tuple[Guard, ...]]] = OrderedDict()
+        self._chains: OrderedDict[tuple[tuple[str, ...], str], tuple[object, tuple[TenantRule, ...], Lineup]] = OrderedDict()
 
     async def inspect(self, draft: Draft, request: Request, product: Product) -> tuple[Request, Guarded | None]:
         """Inspect a request.
@@ -75,11 +75,9 @@ class Guardian:
         """
         if not product.guardrails and not request.principal.rules:
             return request, None
-        guards = await self._guards(request, product)
-        if not guards:
-            return request, None
+        lineup = await self._guards(request, product)
         started_s = self._clock.now_s()
-        guarded = Guarded(guards, self._vault, request.principal.tenant, _session(request), draft.verdicts.append, self._clock)
+        guarded = Guarded(lineup, self._vault, request.principal.tenant, _session(request), draft.verdicts.append, self._clock)
         try:
             call = await guarded.request(request.call, request.looked_up)
         except GatewayError as exc:
@@ -173,7 +171,7 @@ class Guardian:
         tally.ms += (self._clock.now_s() - started_s) * 1000
         return fault
 
-    async def _guards(self, request: Request, product: Product) -> tuple[Guard, ...]:
+    async def _guards(self, request: Request, product: Product) -> Lineup:
         """Return the guardrails that hold for a call, in their order; put together once."""
         principal, known = request.principal, request.catalog.guardrails
         key = (product.guardrails, principal.tenant)
@@ -185,7 +183,7 @@ class Guardian:
                 self._chains.popitem(last=False)
         return found[2]
 
-    def _put_together(self, request: Request, product: Product) -> tuple[Guard, ...]:
+    def _put_together(self, request: Request, product: Product) -> Lineup:
         principal, known = request.principal, request.catalog.guardrails
         missing = [name for name in product.guardrails if name not in known]
         if missing:
@@ -193,7 +191,7 @@ class Guardian:
         guards = [self._ready("", known[name]) for name in product.guardrails if _holds(known[name], principal)]
         guards += [self._ready(principal.tenant, rule) for rule in principal.rules if _holds(rule, principal)]
         zoned = partial(_in_zone, principal.data_zone, request.catalog.guard_backends)
-        return tuple(sorted(map(zoned, guards), key=order_of))
+        return line_up(sorted(map(zoned, guards), key=order_of))
 
     def _ready(self, tenant: str, config: Guardrail) -> Guard:
         """Return a guardrail that is ready to run; made once for all the products that name it."""

@@ -34,11 +34,45 @@ LARGE_BODY_BYTES = 256 * 1024
 _INPUT = frozenset(INPUT)
 
 
+class Lineup(msgspec.Struct, frozen=True):
+    """Guardrails by when they run, each in its order; put together once for all the calls that they hold for.
+
+    Attributes:
+        before: They look at the request before the model is asked.
+        beside: They look at it beside the model.
+        output: They look at the answer.
+        form: The one that says what form the answer must have.
+        guidance: What the operator says first, in its order.
+        masks: The one whose redaction the client gets back.
+    """
+
+    before: tuple[Guard, ...]
+    beside: tuple[Guard, ...]
+    output: tuple[Guard, ...]
+    form: Guard | None
+    guidance: tuple[str, ...]
+    masks: Guard | None
+
+
+def line_up(guards: Sequence[Guard]) -> Lineup:
+    """Put guardrails together."""
+    of_input = [each for each in guards if not each.directions.isdisjoint(_INPUT) and (each.detector or each.service or each.rule)]
+    form = next((each for each in guards if isinstance(each.config, JsonSchema)), None)
+    return Lineup(
+        before=tuple(each for each in of_input if getattr(each.config, "mode", "") != "during"),
+        beside=tuple(each for each in of_input if getattr(each.config, "mode", "") == "during"),
+        output=tuple(each for each in guards if Direction.OUTPUT in each.directions and not isinstance(each.config, JsonSchema)),
+        form=form,
+        guidance=tuple(each.config.text for each in guards if isinstance(each.config, SystemText)),
+        masks=next((each for each in guards if isinstance(each.config, Pii) and each.config.reversible), None),
+    )
+
+
 class Guarded:
     """One call under guard.
 
     Args:
-        guards: Those that hold for it, in their order.
+        lineup: The guardrails that hold for it.
         vault: Where the placeholders of sessions are.
         tenant: The caller's.
         session: What keeps placeholders the same from call to call; empty for this call alone.
@@ -46,8 +80,8 @@ class Guarded:
         clock: The time.
     """
 
-    def __init__(self, guards: Sequence[Guard], vault: Vault, tenant: str, session: str, note: Note, clock: Clock) -> None:
-        self._guards = guards
+    def __init__(self, lineup: Lineup, vault: Vault, tenant: str, session: str, note: Note, clock: Clock) -> None:
+        self._lineup = lineup
         self._vault = vault
         self._tenant = tenant
         self._session = session
@@ -62,7 +96,7 @@ class Guarded:
     @property
     def form(self) -> Guard | None:
         """The guardrail that says what form the answer must have."""
-        return next((each for each in self._guards if isinstance(each.config, JsonSchema)), None)
+        return self._lineup.form
 
     async def request(self, call: Call, looked_up: str = "") -> Call:
         """Inspect the request; returns what goes to the model.
@@ -79,25 +113,22 @@ class Guarded:
         read = await asyncio.to_thread(read_call, call) if large else read_call(call)
         found = self._given = _with_documents(read.passages, looked_up)
         side = Side(found, read.unread)
-        before: list[Guard] = []
-        beside: list[Guard] = []
-        for each in self._guards:
-            if not each.directions.isdisjoint(_INPUT):
-                (beside if getattr(each.config, "mode", "") == "during" else before).append(each)
-        chain = Chain(before, self._tenant, self._clock, self._note, self._mask)
+        lineup = self._lineup
+        chain = Chain(lineup.before, self._tenant, self._clock, self._note, self._mask)
         if blocked := chain.judge(Direction.MESSAGES, lambda guard: guard.rule(call) if guard.rule is not None else None):
             raise _refusal(blocked)
-        await self._open_vault(call)
+        if lineup.masks is not None:
+            await self._open_vault(call, lineup.masks)
         if blocked := await chain.run(side):
             raise _refusal(blocked)
         self._sources = [side.now(index) for index in range(len(found))]
-        if beside:
-            self._beside = asyncio.create_task(self._run_beside(beside, Side(self._sources, read.unread)))
-        texts = {index: side.texts[index] for index in sorted(side.changed)}
-        call = await asyncio.to_thread(with_texts, call, texts) if large else with_texts(call, texts)
-        for guard in reversed(self._guards):
-            if isinstance(guard.config, SystemText):
-                call = with_system_text(call, guard.config.text)
+        if lineup.beside:
+            self._beside = asyncio.create_task(self._run_beside(lineup.beside, Side(self._sources, read.unread)))
+        if side.changed:
+            texts = {index: side.texts[index] for index in sorted(side.changed)}
+            call = await asyncio.to_thread(with_texts, call, texts) if large else with_texts(call, texts)
+        for text in reversed(lineup.guidance):
+            call = with_system_text(call, text)
         return call
 
     async def _run_beside(self, guards: Sequence[Guard], side: Side) -> GuardrailBlocked | None:
@@ -118,11 +149,8 @@ class Guarded:
         if self._beside is not None:
             self._beside.cancel()
 
-    async def _open_vault(self, call: Call) -> None:
+    async def _open_vault(self, call: Call, masks: Guard) -> None:
         """Fetch the placeholders of the session, and of the conversation that the provider keeps."""
-        masks = next((each for each in self._guards if isinstance(each.config, Pii) and each.config.reversible), None)
-        if masks is None:
-            return
         self._strict = fail_of(masks.config) is Fail.CLOSED
         try:
             self._placeholders = await self._vault.open(self._tenant, self._session, previous=kept_under(call))
@@ -150,7 +178,7 @@ class Guarded:
             GuardrailBlocked: It may not be given, and the call's dialect has no answer that says so.
             GuardrailUnavailable: A guardrail that fails closed could not run.
         """
-        guards = [each for each in self._guards if Direction.OUTPUT in each.directions and each is not self.form]
+        guards = self._lineup.output
         if not guards and self._placeholders is None:
             return completion
         if len(completion.body) > LARGE_BODY_BYTES:
@@ -171,6 +199,8 @@ class Guarded:
             await self._keep(call, answered.body.document)
         if call.operation is Operation.RESPONSE_ITEM and call.method == "DELETE":
             await self._vault.erase_response(self._tenant, kept_under(call))
+        if not side.changed:
+            return completion
         return with_answer_texts(answered, {index: side.texts[index] for index in sorted(side.changed)})
 
     async def _keep(self, call: Call, document: Any) -> None:
@@ -197,7 +227,7 @@ class Guarded:
 
     def stream(self, call: Call) -> GuardedStream | KeptStream | None:
         """Return what looks at the answer's stream; None where nothing does."""
-        guards = [each for each in self._guards if Direction.OUTPUT in each.directions and each is not self.form]
+        guards = self._lineup.output
         if not guards and not self._placeholders:
             return None
         stream = GuardedStream(call, guards, self._placeholders or None, self._note, self._clock, self._sources, tenant=self._tenant)

@@ -45,13 +45,14 @@ def _measured(config: Size, call: Call) -> dict[str, int]:
     """Return a request's sizes, as far as they are limited."""
     found: dict[str, int] = {}
     if config.characters is not None or config.message_characters is not None:
-        of_turns: Counter[object] = Counter()
         passages = read_call(call).passages
-        for passage in passages:
-            if passage.path and passage.path[0] in _TURNS:
-                of_turns[passage.path[:2]] += len(passage.text)
-        found["characters"] = sum(len(passage.text) for passage in passages)
-        found["message_characters"] = max(of_turns.values(), default=0)
+        found["characters"] = sum([len(passage.text) for passage in passages])
+        if config.message_characters is not None:
+            of_turns: Counter[object] = Counter()
+            for passage in passages:
+                if passage.path and passage.path[0] in _TURNS:
+                    of_turns[passage.path[:2]] += len(passage.text)
+            found["message_characters"] = max(of_turns.values(), default=0)
     turns = next((value for name in _TURNS if isinstance(value := call.document.get(name), list)), None)
     found["messages"] = 1 if turns is None else len(turns)
     found["tools"] = sum(len(value) for name in ("tools", "functions") if isinstance(value := call.document.get(name), list))
