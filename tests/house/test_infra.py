@@ -11,12 +11,14 @@ from tests.house.sources import ROOT, codes, name_of, read, table
 
 # Type → API version, as learn.microsoft.com/azure/templates lists it (read 2026-11-22).
 KNOWN = {
+    "Microsoft.Authorization/roleAssignments": "2022-04-01",
+    "Microsoft.CognitiveServices/accounts": "2024-10-01",
     "Microsoft.Consumption/budgets": "2024-08-01",
     "Microsoft.Insights/actionGroups": "2023-01-01",
     "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies": "2025-03-01",
 }
-OURS = ("cost", "edge", "apim", "monitor")  # the whole deployment has its own tests
-BICEP = sorted(name_of(path) for folder in ("cost", "edge") for path in (ROOT / "infra" / folder).glob("*.bicep"))
+OURS = ("cost", "edge", "safety", "apim", "monitor")  # the whole deployment has its own tests
+BICEP = sorted(name_of(path) for folder in ("cost", "edge", "safety") for path in (ROOT / "infra" / folder).glob("*.bicep"))
 PAIRS = {"}": "{", "]": "[", ")": "("}
 NOISE = re.compile(r"//[^\n]*|'(?:\\.|[^'\\\n])*'")
 
@@ -69,6 +71,13 @@ def test_what_could_be_a_secret_is_secure_and_never_given_out(name: str) -> None
 
 def test_the_budget_tells_at_50_80_and_100_percent() -> None:
     assert re.findall(r"threshold: (\d+)", read("infra/cost/budget.bicep")) == ["50", "80", "100"]
+
+
+def test_content_safety_has_no_keys_and_is_private_unless_it_is_said_otherwise() -> None:
+    text = read("infra/safety/content-safety.bicep")
+    assert "disableLocalAuth: true" in text
+    assert "param publicNetworkAccess string = 'Disabled'" in text
+    assert "a97b65f3-24c7-4388-baec-2e87135dc908" in text  # Cognitive Services User
 
 
 def test_the_policy_before_the_gateway_says_what_the_gateway_believes_and_buffers_nothing() -> None:
