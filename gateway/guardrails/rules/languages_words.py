@@ -6,7 +6,8 @@ Bosnian and Serbian in Latin letters are `hr`; Malay is `id`. Written for this g
 
 LATIN = {
     "en": "the of and to in is that it was for on are with as be this have from or had by not but what were when can there an your "
-    "which their will if do each how them then she he they you we his her would could should has about who been its than into our",
+    "which their will if do each how them then she he they you we his her would could should has about who been its than into our "
+    "a i me my at no so please want know these those some make because between through every today need come may due word hello",
     "de": "der die das und ist in den von zu mit sich des auf für nicht ein eine einem einen einer als auch es an werden aus er hat dass "
     "sie nach wird bei sind noch wie über so zum war haben nur oder aber vor zur bis mehr durch man kann wir ich ihr wenn was mir uns",
     "fr": "le la les des et est un une du en que qui dans pour pas il elle au sur ce plus par ne se avec sont nous vous je son sa "

@@ -43,6 +43,21 @@ def test_of_what_is_too_short_or_unclear_nothing_is_said(text: str) -> None:
     assert LanguagesDetector(("fi",), ()).read(text).findings == ()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please reset my password today",
+        "Hello my friend, come along again",
+        "Remind me at noon, no later please",
+        "My hand is warm and my pen is red",
+        "Type the word, then a word, then words",
+        "Suggest me an idea that costs a little",
+    ],
+)
+def test_short_english_is_no_other_language_for_the_words_that_they_share(text: str) -> None:
+    assert not LanguagesDetector(("en",), ()).read(text).findings
+
+
 def test_only_what_is_allowed_passes_and_deny_wins() -> None:
     german, english = SENTENCES["de"], SENTENCES["en"]
     (finding,) = LanguagesDetector(("en", "fr"), ()).read(german).findings
