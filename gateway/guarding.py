@@ -17,7 +17,6 @@ from gateway.domain.access import Principal, Product
 from gateway.domain.deployment import Backend
 from gateway.domain.guardrails import Action, Direction, Guardrail, JsonSchema, TenantRule
 from gateway.domain.request import Request
-from gateway.domain.verdict_text import HEADER, header_of
 from gateway.domain.verdicts import Finding, Outcome, Reading
 from gateway.errors import GatewayError, GuardrailUnavailable, UpstreamError
 from gateway.guardrails.build import NoService, order_of
@@ -80,9 +79,6 @@ class Guardian:
         guarded = Guarded(lineup, self._vault, request.principal.tenant, _session(request), draft.verdicts.append, self._clock)
         try:
             call = await guarded.request(request.call, request.looked_up)
-        except GatewayError as exc:
-            exc.headers = {**exc.headers, HEADER: header_of(draft.verdicts)}
-            raise
         finally:
             draft.guard_s += self._clock.now_s() - started_s
         if call is not request.call:
@@ -117,10 +113,9 @@ class Guardian:
         started_s = self._clock.now_s()
         try:
             await guarded.settled()
-        except GatewayError as exc:
+        except GatewayError:
             opened.response.close()
             flight.usage = usage_of(opened)  # it was made, and is paid for
-            exc.headers = {**exc.headers, HEADER: header_of(flight.draft.verdicts)}
             raise
         finally:
             flight.draft.guard_s += self._clock.now_s() - started_s
@@ -152,7 +147,6 @@ class Guardian:
             raise UpstreamError(
                 f"the model's answer does not have the form that the guardrail {config.id!r} asks for; retry, or ask more simply",
                 code="answer_invalid",
-                headers={HEADER: header_of(flight.draft.verdicts)},
             )
         return opened
 

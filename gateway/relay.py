@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Protocol
 
 from gateway.domain.call import CLIENT_GONE, StreamEvent, Usage
+from gateway.domain.verdict_text import HEADER as GUARDRAILS
+from gateway.domain.verdict_text import header_of
 from gateway.errors import ClientDisconnected, GatewayError, Stopping
 from gateway.metering.draft import Draft
 from gateway.ports import Clock, StreamDecoder, UpstreamResponse
@@ -42,7 +44,10 @@ type OnEnd = Callable[[Usage | None, str, GatewayError | None], None]
 
 
 class Noting:
-    """Writes to the draft how its block failed; whatever is no GatewayError becomes one, or is a disconnect."""
+    """Writes to the draft how its block failed, and to the failure what guardrails said.
+
+    Whatever is no GatewayError becomes one, or is a disconnect.
+    """
 
     __slots__ = ("_draft",)
 
@@ -57,6 +62,8 @@ class Noting:
             return
         if isinstance(exc, GatewayError):
             self._draft.fail(exc)
+            if self._draft.verdicts:  # what failed after them was guarded all the same
+                exc.headers = {**exc.headers, GUARDRAILS: header_of(self._draft.verdicts)}
         elif isinstance(exc, asyncio.CancelledError) and CLIENT_GONE not in exc.args:
             self._draft.fail(Stopping())
         elif isinstance(exc, (asyncio.CancelledError, GeneratorExit)):

@@ -62,6 +62,14 @@ async def test_a_stream_is_blocked_in_its_middle_with_what_was_cleared_before() 
     assert [each["outcome"] for each in await verdicts(street) if each["direction"] == "output"] == ["blocked"]
 
 
+async def test_a_call_that_fails_after_its_guardrails_says_what_they_said() -> None:
+    street = guarded(Pii(id="mask"))
+    street.upstream.will(Reply(400, json.dumps({"error": {"message": "no", "code": "bad"}}).encode()))
+    error = await street.refused(asking(f"Greet {EMAIL}"))
+    assert error.status == 400
+    assert "mask;on=messages;is=redacted" in error.headers[HEADER]
+
+
 async def test_beside_the_model_the_answer_is_withheld_until_the_verdict_is_there() -> None:
     street = guarded(ContentSafety(id="safety", mode="during", direction="input"))
     street.safety.gate = asyncio.Event()
