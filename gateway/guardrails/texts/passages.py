@@ -2,7 +2,8 @@
 
     read_call(call) -> Texts(passages, unread)        with_texts(call, {index: new text}) -> call
 
-The place of a text in the list is its index; system texts come first, then the conversation, earlier turns before later ones.
+The place of a text in the list is its index; what stands beside the conversation comes first (`besides.py`), then system texts, then
+the conversation, earlier turns before later ones.
 What is replaced changes the call's document and its body alike; of the body only the top-level members that hold a changed text
 are written anew. What holds no text (`unread`: image, audio, file, tokens, binary, json) is said, so that no verdict claims to
 have seen it.
@@ -15,11 +16,12 @@ have seen it.
 | images | `prompt` |
 | speech | `input`, `instructions` |
 | transcription | the form's `prompt` |
-| pass-through | every string of a JSON body, every value of a form, any other text (`body.py`) |
+| pass-through | every string of a JSON body, every value of a form, any other text (`body.py`); then names and values of the query |
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import quote, unquote_plus
 
 import msgspec
 
@@ -27,6 +29,7 @@ from gateway.domain import multipart
 from gateway.domain.call import Call, Operation
 from gateway.domain.splice import splice
 from gateway.domain.verdicts import Passage, Role
+from gateway.guardrails.texts.besides import read_besides
 from gateway.guardrails.texts.body import Body, read_body, write_body
 from gateway.guardrails.texts.chat import read_chat_texts
 from gateway.guardrails.texts.messages import read_messages_texts
@@ -50,10 +53,12 @@ class Texts(msgspec.Struct, frozen=True, gc=False):
 def read_call(call: Call) -> Texts:
     """Return the texts of a request, and what it holds besides."""
     if call.operation is Operation.FORWARD:
-        return read_document(_body_of(call), Role.USER)
+        found = read_document(_body_of(call), Role.USER)
+        return Texts((*found.passages, *_queried(call.query)), found.unread) if call.query else found
     reader = Reader(embedded=call.operation in _EMBEDDED)
     read = _READ.get(call.operation)
     if read is not None:
+        read_besides(reader, call.operation, call.document)
         read(reader, call.document)
     return Texts(tuple(reader.found), tuple(reader.unread))
 
@@ -78,12 +83,17 @@ def with_texts(call: Call, texts: Mapping[int, str]) -> Call:
     if not texts:
         return call
     found = read_call(call).passages
-    changes = [(found[index], text) for index, text in texts.items() if text != found[index].text]
+    changed = {index: text for index, text in texts.items() if text != found[index].text}
+    changes = [(found[index], text) for index, text in changed.items()]
     if not changes:
         return call
     if call.operation is Operation.FORWARD:
+        in_body = len(found) - len(_queried(call.query))
         before = _body_of(call)
-        return msgspec.structs.replace(call, body=write_body(call.body, call.content_type, before, replaced(before.document, changes)))
+        document = replaced(before.document, [(found[index], text) for index, text in changed.items() if index < in_body])
+        asked = [(found[index], text) for index, text in changed.items() if index >= in_body]
+        body = write_body(call.body, call.content_type, before, document)
+        return msgspec.structs.replace(call, body=body, query=_with_queried(call.query, asked) if asked else call.query)
     document = replaced(call.document, changes)
     if call.operation is Operation.TRANSCRIPTION:
         parts = multipart.read_parts(call.body, multipart.boundary_of(call.content_type))
@@ -112,6 +122,21 @@ def read_document(body: Body, role: Role) -> Texts:
 
 def _body_of(call: Call) -> Body:
     return read_body(call.body, call.content_type, strict=True)
+
+
+def _queried(query: str) -> list[Passage]:
+    """Return the names and values of a query: half of a pair each, in which a blank may be a plus."""
+    halves = [half for pair in query.split("&") for half in pair.partition("=")[::2]]
+    return [Passage((place,), unquote_plus(half), Role.USER) for place, half in enumerate(halves) if half]
+
+
+def _with_queried(query: str, changes: Iterable[tuple[Passage, str]]) -> str:
+    texts = {passage.path[0]: quote(text, safe="") for passage, text in changes}
+    made = []
+    for place, pair in enumerate(query.split("&")):
+        name, equals, value = pair.partition("=")
+        made.append(texts.get(2 * place, name) + equals + texts.get(2 * place + 1, value))
+    return "&".join(made)
 
 
 def _completions(reader: Reader, document: Mapping[str, Any]) -> None:

@@ -94,7 +94,7 @@ REQUESTS: dict[Operation, dict[str, Any]] = {
         ],
         "prediction": {"type": "content", "content": [TEXT]},
         "temperature": 0.5,
-        "user": "u",
+        "user": "@system",
     },
     Operation.RESPONSES: {
         "model": "gpt-5",
@@ -143,7 +143,7 @@ REQUESTS: dict[Operation, dict[str, Any]] = {
             {"role": "assistant", "content": [{"type": "output_text", "text": "@assistant"}, {"type": "refusal", "refusal": "@assistant"}]},
             {"type": "of_next_year", "words": "@user"},
         ],
-        "metadata": {"a": "b"},
+        "metadata": {"a": "@system"},
     },
     Operation.MESSAGES: {
         "model": "claude",
@@ -200,7 +200,7 @@ REQUESTS: dict[Operation, dict[str, Any]] = {
             },
             {"role": "system", "content": "@system"},
         ],
-        "metadata": {"user_id": "u"},
+        "metadata": {"user_id": "@system"},
     },
     Operation.COMPLETIONS: {"model": "m", "prompt": ["@user", "@user"], "suffix": "@user"},
     Operation.EMBEDDINGS: {"model": "m", "input": ["@user", "@user"]},
