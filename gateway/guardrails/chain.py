@@ -214,8 +214,9 @@ class Chain:
 
     async def _take(self, guard: Guard, tally: Tally, side: Side, readings: Sequence[tuple[int, Reading]]) -> None:
         """Count what was found, and redact it where the guardrail does."""
+        again = tally.scanned > 0  # a service reads what the detector has read
         for index, reading in readings:
-            tally.add(reading, len(side.texts[index]))
+            tally.add(reading, 0 if again else len(side.texts[index]))
         if guard.action is not Action.REDACT or guard.detector is None:
             return
         found = [(index, reading) for index, reading in readings if reading.findings]

@@ -121,6 +121,14 @@ async def test_prompt_shields_gets_tool_results_as_documents() -> None:
     assert ["a hidden sim-attack"] in [documents for _, documents in street.safety.asked]
 
 
+async def test_what_a_detector_and_its_service_both_read_was_scanned_once() -> None:
+    street = guarded(Injection(id="shield"))
+    street.upstream.will(completion("Fine."))
+    await street.call(asking("twelve chars"))
+    assert street.safety.asked
+    assert [each["scanned"] for each in await verdicts(street)] == [len("twelve chars")]
+
+
 async def test_what_the_gateway_looks_up_is_a_document_to_guardrails() -> None:
     street = guarded(Injection(id="shield", direction="documents", shields="never"))
     lookup = Enrichment(make_backend(id="crm", protocol=Protocol.REST, endpoint="https://crm.contoso.com"), "customers/1")
