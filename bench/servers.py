@@ -30,14 +30,14 @@ models:
   - {id: one-fails, strategy: weighted, pool: [{deployment: fails}, {deployment: two}, {deployment: three}]}
   - {id: one-hangs, strategy: weighted, retry: {attempt_timeout_s: 2}, pool: [{deployment: hangs}, {deployment: two}, {deployment: three}]}
 products:
-  - &bench {id: bench, models: ["*"], limits: {requests_per_minute: 100000000, tokens_per_minute: 100000000000}}
-  - {<<: *bench, id: masked, guardrails: [mask-pii, block-secrets]}
-  - {<<: *bench, id: shielded, guardrails: [shield-prompts]}
-  - {<<: *bench, id: guarded, guardrails: [mask-pii, shield-prompts, words, sizes]}
+  - {id: bench, models: ["*"], limits: LIMITS}
+  - {models: ["*"], limits: LIMITS, id: masked, guardrails: [mask-pii, block-secrets]}
+  - {models: ["*"], limits: LIMITS, id: shielded, guardrails: [shield-prompts]}
+  - {models: ["*"], limits: LIMITS, id: guarded, guardrails: [mask-pii, shield-prompts, words, sizes]}
 guardrails:
   - {id: words, type: terms, terms: [Fabrikam, Northwind Traders, Adventure Works, Project Falcon, Blue Yonder], category: competitor}
   - {id: sizes, type: size, characters: 400000, messages: 2000, tools: 64}
-"""
+""".replace("LIMITS", "{requests_per_minute: 100000000, tokens_per_minute: 100000000000}")
 
 
 def free_port() -> int:

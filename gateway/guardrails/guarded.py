@@ -191,17 +191,13 @@ class Guarded:
         if blocked:
             guard, verdict = blocked
             return blocked_answer(call, completion, verdict, guard.config.message)
+        texts = {index: side.texts[index] for index in sorted(side.changed)}
         if self._placeholders:
-            for index, text in enumerate(side.texts):
-                original = self._placeholders.text(text, json=answered.passages[index].inner is None and is_json(text))
-                if original != text:
-                    side.replace(index, original)
+            texts |= _originals(self._placeholders, answered, side.texts)
             await self._keep(call, answered.body.document)
         if call.operation is Operation.RESPONSE_ITEM and call.method == "DELETE":
             await self._vault.erase_response(self._tenant, kept_under(call))
-        if not side.changed:
-            return completion
-        return with_answer_texts(answered, {index: side.texts[index] for index in sorted(side.changed)})
+        return with_answer_texts(answered, texts)
 
     async def _keep(self, call: Call, document: Any) -> None:
         """Keep what is in use for the calls that continue this answer at its provider."""
@@ -232,6 +228,17 @@ class Guarded:
             return None
         stream = GuardedStream(call, guards, self._placeholders or None, self._note, self._clock, self._sources, tenant=self._tenant)
         return KeptStream(stream, partial(self._keep, call)) if self._placeholders and call.operation is Operation.RESPONSES else stream
+
+
+def _originals(placeholders: Placeholders, answered: Answered, judged: Sequence[str]) -> dict[int, str]:
+    """Return the texts of an answer in which originals stand again; what it repeats of the request was judged with that."""
+    texts = [*judged, *(each.text for each in answered.echoes)]
+    nested = [each.inner is not None for each in (*answered.passages, *answered.echoes)]
+    found = {
+        index: placeholders.text(text, json=not inside and is_json(text))
+        for index, (text, inside) in enumerate(zip(texts, nested, strict=True))
+    }
+    return {index: text for index, text in found.items() if text != texts[index]}
 
 
 def _with_documents(found: Sequence[Passage], looked_up: str) -> Sequence[Passage]:

@@ -87,8 +87,8 @@ def test_nothing_of_a_blocked_answer_is_left(case: str) -> None:
     name, made = made_of(case)
     assert b"what was found" not in made
     if name == "client_response.json":
-        operation = ANSWERS[case][0]
-        assert answer_passages(operation, json.loads(made)) == []
+        left = {name: value for name, value in json.loads(made).items() if name != "gateway_guardrail"}
+        assert answer_passages(ANSWERS[case][0], left) == []
 
 
 @pytest.mark.parametrize("case", [case for case in ANSWERS if case != "images"])

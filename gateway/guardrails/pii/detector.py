@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Iterable
 
 from gateway.domain.verdicts import NOTHING_FOUND, Finding, Reading, Role
-from gateway.guardrails.pii import secrets_scan
+from gateway.guardrails.pii import plain, secrets_scan
 from gateway.guardrails.pii.groups import AHEAD, LONGEST_RUN, Found, Numbers
 from gateway.guardrails.pii.national import HETU, NUMBERS, WORDS
 from gateway.guardrails.pii.text import REACH, same_length, scanner
@@ -33,6 +33,7 @@ CONTEXT = REACH + 16
 # Which name findings get that overlap.
 _SURER = ("private_key", "payment_card", "iban", "email", "crypto_wallet", "ip_address", "us_ssn", "", "date_of_birth", "passport", "phone")
 _ROUNDS = 4
+_BESIDE = 4  # characters, across which what stands beside a finding may hang together with it
 _APART = b' \t\r\n",;<>[]{}|`\x80'
 _BETWEEN = b" -./()\x81"
 _TOKEN = rb"[^\s\"',;<>()\[\]{}|`\x80\\][^\s\",;<>()\[\]{}|`\x80\\]*\z"
@@ -75,14 +76,19 @@ class PiiDetector:
     def _findings(self, text: str, data: bytes) -> tuple[Finding, ...]:
         found = [each for each in self._scan(text, data) if each[2] in self._wanted]
         for _ in range(_ROUNDS):
-            if not any(_glued(data, start, end) for start, end, _ in found):
+            glued = [(start, end) for start, end, _ in found if _glued(data, start, end) or (self._secrets and _quoted(data, start))]
+            if not glued:
                 break
+            near = bytearray(len(data))
+            for start, end in glued:
+                near[max(0, start - _BESIDE) : end + _BESIDE] = b"\1" * (min(len(data), end + _BESIDE) - max(0, start - _BESIDE))
             # What was found no longer stands beside the rest once it is redacted: the rest is read without it.
             masked = bytearray(data)
             for start, end, _ in found:
                 masked[start:end] = b"\x80" * (end - start)
             data = bytes(masked)
-            more = [each for each in self._scan(text, data) if each[2] in self._wanted]
+            # Only there: what a reading says of one place must not depend on what is found at another, which a stream brings later.
+            more = [each for each in self._scan(text, data) if each[2] in self._wanted and 1 in near[each[0] : each[1]]]
             if not more:
                 break
             found += more
@@ -95,8 +101,29 @@ class PiiDetector:
         """Return from which character on more text could still complete or change a finding."""
         data = same_length(text)
         place = secrets_scan.open_from(data) if self._secrets else _open_personal(data)
+        return self._settled(data, place, self._findings(text, data) if place < len(data) else ())
+
+    def scan(self, text: str, start: int) -> tuple[Reading, int]:
+        """Read a text and say what of it is open, at once; what stands before `start` was released, and is only read as context.
+
+        Returns:
+            The findings, and the place from which on more text could change them. Where it is not behind `start`, nothing is
+            read: there is nothing to release.
+        """
+        held = same_length(text[start:])
+        words = plain.open_secret(held, same_length(text[max(0, start - 8) : start])) if self._secrets else plain.open_personal(held)
+        if words >= 0:
+            return NOTHING_FOUND, start + words
+        data = same_length(text)
+        place = secrets_scan.open_from(data) if self._secrets else _open_personal(data)
+        if place <= start:
+            return NOTHING_FOUND, place
+        findings = self._findings(text, data)
+        return Reading(findings) if findings else NOTHING_FOUND, self._settled(data, place, findings)
+
+    def _settled(self, data: bytes, place: int, findings: tuple[Finding, ...]) -> int:
+        """Return a place moved to the left, so that it cuts no finding, word or number."""
         low = max(0, len(data) - MAX_HELD - CONTEXT)
-        findings = self._findings(text, data) if place < len(data) else ()
         while True:
             covering = next((each.start for each in findings if each.start < place < each.end), place)
             cut = _cut(data, covering, low)
@@ -141,10 +168,16 @@ def _open_personal(data: bytes) -> int:
 
 def _glued(data: bytes, start: int, end: int) -> bool:
     """Whether what stands beside a finding may be read otherwise without it."""
-    left, right = data[max(0, start - 4) : start], data[end : end + 4]
+    left, right = data[max(0, start - _BESIDE) : start], data[end : end + _BESIDE]
     if left.rstrip(_BETWEEN)[-1:].isdigit() or right.lstrip(_BETWEEN)[:1].isdigit():
         return True
     return left[-1:] not in _APART or (right[:1] not in _APART and (right[:1] not in b".:!?" or right[1:2] not in _APART))
+
+
+def _quoted(data: bytes, start: int) -> bool:
+    """Whether it may stand in quotes, with other words of one passphrase."""
+    line = data[max(0, start - LONGEST_TOKEN) : start].rpartition(b"\n")[2]
+    return b'"' in line or b"'" in line
 
 
 def _cut(data: bytes, first: int, low: int) -> int:

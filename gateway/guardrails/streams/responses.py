@@ -15,14 +15,17 @@ Source: OpenAI API reference, "Streaming events" of Responses (read 2026-11-22).
 
 from typing import Any
 
+from gateway.domain.verdicts import Passage
 from gateway.guardrails.streams.dialect import Common, Document
 from gateway.guardrails.streams.texts import Texts
+from gateway.guardrails.texts.besides import read_echoes
+from gateway.guardrails.texts.put import replaced
+from gateway.guardrails.texts.reader import Reader
 
 _ARGUMENTS = frozenset({"response.function_call_arguments", "response.mcp_call_arguments", "response.mcp_call.arguments"})
 _SOUND = frozenset({"response.audio", "response.output_audio"})
 _SAID = ("text", "refusal", "arguments", "input", "code", "transcript")
 _PLACE = ("item_id", "output_index", "content_index", "summary_index")
-_ECHOED = frozenset({"instructions", "prompt", "input"})
 
 type Key = tuple[str, Any, Any, Any]
 
@@ -129,12 +132,9 @@ class ResponsesDialect(Common):
         changed = await self.texts.rewrite(output) if output and not self.watch.ended else False
         if self.watch.ended:
             return []
-        unmask = self.texts.unmask
-        for name in _ECHOED & response.keys():
-            if unmask is not None and type(response[name]) is str:
-                original = unmask.text(response[name], json=False)
-                changed = changed or original != response[name]
-                response[name] = original
+        if self.texts.unmask is not None and (originals := _originals(self.texts.unmask, response)):
+            response = document["response"] = replaced(response, originals)
+            changed = True
         self._response = response
         return [document] if changed else None
 
@@ -199,6 +199,14 @@ class ResponsesDialect(Common):
         """Make an event of an ending: nothing of the backend's comes after it."""
         self._sequence += 1
         return {"type": kind, "sequence_number": self._sequence, **members}
+
+
+def _originals(unmask: Unmask, response: Document) -> list[tuple[Passage, str]]:
+    """Return what a response repeats of its request, with its originals, where there are any."""
+    reader = Reader()
+    read_echoes(reader, response)
+    found = [(each, unmask.text(each.text, json=False)) for each in reader.found]
+    return [(each, original) for each, original in found if original != each.text]
 
 
 def _key(document: Document, name: str) -> Key:

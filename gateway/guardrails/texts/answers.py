@@ -12,6 +12,8 @@
 | images | `revised_prompt` |
 | pass-through | as of requests (`body.py`) |
 
+Members that are new to us, beside all these and in choices, are read as well (`besides.py`).
+
 Where a text changes, what says the same beside it goes: `logprobs`, annotations (their offsets no longer hold), a segment's
 `tokens`, `words`, sound whose transcript changed, and segments that together no longer make the text. An answer is only written
 anew where it changes, top-level member by member.
@@ -27,6 +29,7 @@ import msgspec
 
 from gateway.domain.call import Completion, Operation
 from gateway.domain.verdicts import Passage, Role
+from gateway.guardrails.texts.besides import read_echoes, read_more
 from gateway.guardrails.texts.body import Body, read_body, write_body
 from gateway.guardrails.texts.chat import read_message
 from gateway.guardrails.texts.passages import Texts, read_document
@@ -49,6 +52,7 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
         body: Its bytes as a document.
         passages: The texts.
         unread: What else there is, of which no text can be read: image, audio, file, binary.
+        echoes: What it repeats of the request: nobody judges it; their indices follow those of the passages.
     """
 
     operation: Operation
@@ -56,6 +60,7 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     body: Body
     passages: tuple[Passage, ...]
     unread: tuple[str, ...]
+    echoes: tuple[Passage, ...] = ()
 
 
 def read_answer(operation: Operation, completion: Completion) -> Answered:
@@ -64,7 +69,7 @@ def read_answer(operation: Operation, completion: Completion) -> Answered:
         return Answered(operation, completion, Body(), (), _WITHOUT_TEXT[operation])
     body = _body_of(completion)
     found = _texts_of(operation, body)
-    return Answered(operation, completion, body, found.passages, found.unread)
+    return Answered(operation, completion, body, found.passages, found.unread, _echoes_of(operation, body))
 
 
 def answer_passages(operation: Operation, document: Any) -> list[Passage]:
@@ -77,16 +82,17 @@ def with_answer_texts(answered: Answered, texts: Mapping[int, str]) -> Completio
 
     Args:
         answered: As `read_answer` made it.
-        texts: Index into its passages to what is to stand there.
+        texts: Index into its passages and echoes to what is to stand there.
     """
-    found, completion = answered.passages, answered.completion
+    found, completion = (*answered.passages, *answered.echoes), answered.completion
     changes = [(found[index], text) for index, text in texts.items() if text != found[index].text]
     if not changes:
         return completion
     document = replaced(answered.body.document, changes)
     if answered.operation is not Operation.FORWARD and isinstance(document, dict):
         for passage, _ in changes:
-            _forget(document, passage)
+            if passage not in answered.echoes:
+                _forget(document, passage)
         if answered.operation is Operation.TRANSCRIPTION:
             _keep_segments_that_agree(document)
     return msgspec.structs.replace(completion, body=write_body(completion.body, completion.content_type, answered.body, document))
@@ -107,23 +113,35 @@ def _texts_of(operation: Operation, body: Body) -> Texts:
     return Texts(tuple(reader.found), tuple(reader.unread))
 
 
+def _echoes_of(operation: Operation, body: Body) -> tuple[Passage, ...]:
+    if _READ.get(operation) is not _responses or type(body.document) is not dict:
+        return ()
+    reader = Reader()
+    read_echoes(reader, body.document)
+    return tuple(reader.found)
+
+
 def _chat(reader: Reader, document: Mapping[str, Any]) -> None:
+    read_more(reader, document)
     for index, choice in _objects(document.get("choices")):
         if type(choice.get("message")) is dict:
             read_message(reader, ("choices", index, "message"), choice["message"], Role.ASSISTANT)
 
 
 def _completions(reader: Reader, document: Mapping[str, Any]) -> None:
+    read_more(reader, document)
     for index, choice in _objects(document.get("choices")):
         reader.texts(("choices", index, "text"), choice.get("text"), Role.ASSISTANT)
 
 
 def _responses(reader: Reader, document: Mapping[str, Any]) -> None:
+    read_more(reader, document, echoes=True)
     read_items(reader, ("output",), document.get("output"), Role.ASSISTANT)
     read_items(reader, ("data",), document.get("data"), Role.USER)  # the input items of a stored response
 
 
 def _messages(reader: Reader, document: Mapping[str, Any]) -> None:
+    read_more(reader, document)
     reader.said(("content",), document.get("content"), Role.ASSISTANT)
 
 

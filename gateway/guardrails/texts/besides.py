@@ -10,6 +10,9 @@ numbers, words of the API's own, ids and keys to other services, and what the op
 | `documents` | document |
 | any other | user |
 
+Of an answer, members that are new to us are the model's words (`read_more`), and what a stored response repeats of its request is
+nobody's: it only gets its originals back (`read_echoes`).
+
 Source: OpenAI API reference, "Create chat completion", "Create a model response"; Claude API reference, "Create a Message"; Azure
 OpenAI, "Data source options" (read 2026-11-22).
 """
@@ -42,9 +45,9 @@ _READ_ELSEWHERE: Mapping[Operation, frozenset[str]] = {
     Operation.MODERATIONS: frozenset({"input"}),
 }
 _KNOWN: Mapping[Operation, frozenset[str]] = {operation: names | _SETTINGS for operation, names in _READ_ELSEWHERE.items()}
-# What a backend repeats in its answer, too.
-LABELS = ("user", "safety_identifier", "prompt_cache_key", "metadata")
-_APPLICATION = frozenset({*LABELS, "stop", "stop_sequences", "web_search_options"})
+# Responses repeat them.
+_LABELS = ("user", "safety_identifier", "prompt_cache_key", "metadata")
+_APPLICATION = frozenset({*_LABELS, "stop", "stop_sequences", "web_search_options"})
 _DATA_SOURCES = "data_sources"
 
 
@@ -58,3 +61,46 @@ def read_besides(reader: Reader, operation: Operation, document: Mapping[str, An
             reader.described((name,), value)
         elif name not in known:
             reader.data((name,), value, Role.SYSTEM if name in _APPLICATION else Role.DOCUMENT if name == "documents" else Role.USER)
+
+
+# Of answers: ids, numbers, the API's own words, verdicts of filters, and what is read by itself.
+_OF_ANSWERS = frozenset(
+    {"id", "object", "created", "model", "usage", "system_fingerprint", "service_tier", "prompt_filter_results", "content_filters"}
+    | {"choices", "output", "data", "content", "type", "role", "stop_reason", "status", "container", "context_management"}
+    | {"created_at", "completed_at", "expires_at", "incomplete_details", "previous_response_id", "conversation", "deleted"}
+    | {"first_id", "last_id", "has_more", "billing", "max_tool_calls", "top_logprobs", "moderation", "obfuscation"}
+)
+_ECHOES = frozenset({"instructions", "prompt", "input", "tools", "text", *_LABELS})
+_NOT_ECHOED = _SETTINGS | _OF_ANSWERS | _ECHOES
+_OF_CHOICES = frozenset(
+    {"index", "message", "text", "finish_reason", "stop_reason", "logprobs", "content_filter_results", "content_filter_result"}
+)
+
+
+def read_more(reader: Reader, document: Mapping[str, Any], *, echoes: bool = False) -> None:
+    """Take the texts of an answer's members that are new to us, and of its choices.
+
+    Args:
+        reader: Takes them.
+        document: The answer.
+        echoes: It is a response, which repeats its request.
+    """
+    known = _NOT_ECHOED if echoes else _OF_ANSWERS
+    for name, value in document.items():
+        if name not in known:
+            reader.said((name,), value, Role.ASSISTANT)
+    choices = document.get("choices")
+    for index, choice in enumerate(choices if type(choices) is list else ()):
+        for name, value in choice.items() if type(choice) is dict else ():
+            if name not in _OF_CHOICES:
+                reader.said(("choices", index, name), value, Role.ASSISTANT)
+
+
+def read_echoes(reader: Reader, document: Mapping[str, Any]) -> None:
+    """Take what a response repeats of its request."""
+    for name in ("instructions", "prompt", "input"):
+        reader.said((name,), document.get(name), Role.SYSTEM)
+    for name in ("tools", "text"):
+        reader.described((name,), document.get(name))
+    for name in _LABELS:
+        reader.data((name,), document.get(name), Role.SYSTEM)

@@ -81,6 +81,28 @@ def test_what_a_response_echoes_of_its_request_is_no_answer() -> None:
     assert texts_of(Operation.RESPONSES, Completion(b'{"instructions": "be kind", "output": [], "tools": [{"description": "d"}]}')) == []
 
 
+def test_what_a_response_echoes_gets_its_originals_back_and_keeps_its_members() -> None:
+    echoed = {"instructions": "be kind to X", "user": "X", "metadata": {"words": "X", "a": "b"}, "tools": [{"description": "of X"}]}
+    answered = read_answer(Operation.RESPONSES, Completion(msgspec.json.encode({"output": [], **echoed})))
+    texts = {index: each.text.replace("X", "Anna") for index, each in enumerate((*answered.passages, *answered.echoes))}
+    assert json.loads(with_answer_texts(answered, texts).body) == {
+        "output": [],
+        "instructions": "be kind to Anna",
+        "user": "Anna",
+        "metadata": {"words": "Anna", "a": "b"},
+        "tools": [{"description": "of Anna"}],
+    }
+
+
+@pytest.mark.parametrize("operation", [Operation.CHAT, Operation.COMPLETIONS, Operation.RESPONSES, Operation.MESSAGES])
+def test_members_of_an_answer_that_are_new_to_us_are_read_and_replaced(operation: Operation) -> None:
+    document = {"id": "Anna", "search_results": [{"title": "Anna"}], "output_text": "Anna", "error": {"message": "Anna"}}
+    document |= {"choices": [{"index": 0, "note": "Anna"}]} if operation in {Operation.CHAT, Operation.COMPLETIONS} else {}
+    made = replacing(operation, document, "Anna", "A.")
+    assert made.pop("id") == "Anna"
+    assert "Anna" not in json.dumps(made)
+
+
 def verbose(*segments: str, text: str = "Hello Anna") -> dict[str, Any]:
     parts = [{"id": index, "text": each, "tokens": [1, 2]} for index, each in enumerate(segments)]
     return {"text": text, "segments": parts, "words": [{"word": "Anna", "start": 0.5}], "duration": 2.0}
