@@ -16,6 +16,7 @@ Source: OpenAI API reference, "Streaming events" of Responses (read 2026-11-22).
 from typing import Any
 
 from gateway.domain.verdicts import Passage
+from gateway.guardrails.streams.channels import Unmask
 from gateway.guardrails.streams.dialect import Common, Document
 from gateway.guardrails.streams.texts import Texts
 from gateway.guardrails.texts.besides import read_echoes
