@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from gateway.guardrails.pii.forms import BEGINNINGS, BORN, DATES, FORMS, LENGTHS, NAMED, OTHER, PASSPORT, PHONE, SSN, STARTS
 from gateway.guardrails.pii.national import Rule
-from gateway.guardrails.pii.text import before, last_of, scanner
+from gateway.guardrails.pii.text import Beside, scanner
 
 type Found = tuple[int, int, str]
 
@@ -30,10 +30,10 @@ _MOST_GROUPS, _DEEPEST = 7, 3
 class Numbers:
     """The numbers of one text."""
 
-    __slots__ = ("_data", "_masks", "_text")
+    __slots__ = ("_beside", "_data", "_masks", "_text")
 
     def __init__(self, text: str, data: bytes) -> None:
-        self._text, self._data = text, data
+        self._text, self._data, self._beside = text, data, Beside(text)
         self._masks = data.translate(_NINES)
 
     def find(self) -> Iterator[Found]:
@@ -102,17 +102,20 @@ class Numbers:
                     break
 
     def _checked(self, start: int, end: int, rules: list[Rule], groups: list[tuple[int, int]], first: int, last: int) -> Found | None:
-        digits = self._data[start:end].translate(None, _SEPARATORS).decode()
+        digits = ""
         for rule in rules:
-            if not self._stands_alone(start, end, rule.category, groups, first, last) or not rule.check(digits):
+            if rule.words and self._beside.last(rule.words, start) < 0:
+                continue
+            if not self._stands_alone(start, end, rule.category, groups, first, last):
+                continue
+            digits = digits or self._data[start:end].translate(None, _SEPARATORS).decode()
+            if not rule.check(digits):
                 continue
             if rule.category == "phone":
                 end = self._extended(end)
-            if rule.words or rule.category in {"phone", "us_ssn"}:
-                context = before(self._text, start)
-                if rule.words and last_of(rule.words, context) < 0:
-                    continue
-                if not rule.words and last_of(OTHER, context) > last_of(PHONE if rule.category == "phone" else SSN, context):
+            if not rule.words and rule.category in {"phone", "us_ssn"}:
+                other = self._beside.last(OTHER, start)
+                if other >= 0 and other > self._beside.last(PHONE if rule.category == "phone" else SSN, start):
                     continue
             return start, end, rule.category
         return None
@@ -170,20 +173,19 @@ class Numbers:
         if data[start - 1 : start].isalpha() or self._goes_on(end):
             return
         mask = self._masks[start:end]
-        context = before(self._text, start)
-        if mask in DATES:
-            if last_of(BORN, context) >= 0:
-                yield start, end, "date_of_birth"
+        last = self._beside.last
+        if mask in DATES and last(BORN, start) >= 0:
+            yield start, end, "date_of_birth"
             return
-        count = sum(last - first for first, last in groups)
-        if 6 <= count <= 9 and len(groups) == 1 and last_of(PASSPORT, context) >= 0:
+        if mask in DATES and len(groups) > 1:
+            return
+        count = sum(stop - first for first, stop in groups)
+        if 6 <= count <= 9 and len(groups) == 1 and last(PASSPORT, start) >= 0:
             yield start, end, "passport"
         elif 6 <= count <= 15 and self._phone_like(mask, groups):
             said = scanner(_AFTER).match(data[end : end + AHEAD]) is not None
-            if self._abroad(groups):
-                said, context = True, ""
-            place = last_of(NAMED if len(groups) == 1 and count < 9 else PHONE, context)
-            if (place >= 0 and place > last_of(OTHER, context)) or (said and last_of(OTHER, context) < 0):
+            place, other = last(NAMED if len(groups) == 1 and count < 9 else PHONE, start), last(OTHER, start)
+            if self._abroad(groups) or (place >= 0 and place > other) or (said and other < 0):
                 yield start, self._extended(end), "phone"
 
     def _abroad(self, groups: list[tuple[int, int]]) -> bool:

@@ -7,6 +7,7 @@ What stands before a value decides about many of them: `card`, `SSN`, `order no`
 and only where nothing lies between that is a finding or the replacement of one: so a redacted text reads like the original.
 """
 
+import bisect
 import codecs
 import functools
 import unicodedata
@@ -63,6 +64,33 @@ def scanner(pattern: bytes) -> Any:
     options.encoding = re2.Options.Encoding.LATIN1
     options.log_errors = False
     return re2.compile(pattern, options=options)
+
+
+class Beside:
+    """What stands before the places of one text; it is looked through once for each pattern of words, however many places ask."""
+
+    __slots__ = ("_context", "_known", "_start", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text, self._known = text, dict[str, tuple[list[int], list[int]]]()
+        self._start, self._context = -1, ""
+
+    def last(self, words: str, start: int) -> int:
+        """Return where the last of some words (a pattern) begins in what stands before a place; -1 where none does."""
+        starts, ends = self._known.get(words) or self._looked(words)
+        place = bisect.bisect_left(starts, start) - 1
+        if place < 0 or ends[place] <= start - REACH:
+            return -1
+        if start != self._start:
+            self._start, self._context = start, before(self._text, start)
+        return last_of(words, self._context)
+
+    def _looked(self, words: str) -> tuple[list[int], list[int]]:
+        # More than there is, never less: at the edges of a context a word may end that goes on in the text.
+        loose = "(?i)" + words.replace(r"\b", "").replace("$", "")
+        spans = [match.span() for match in compiled(loose).finditer(self._text)]  # type: ignore[attr-defined]
+        self._known[words] = [start for start, _ in spans], [end for _, end in spans]
+        return self._known[words]
 
 
 def before(text: str, start: int) -> str:

@@ -6,14 +6,17 @@ written in groups: what follows its first four characters is read on, as far as 
 Source: RFC 5321 (lengths of addresses), RFC 4291 (IPv6), ISO 13616 (read 2026-11-22).
 """
 
+import functools
+import re
 import socket
+import string
 from collections.abc import Iterator
 
 from gateway.guardrails.pii import checksums as sums
 from gateway.guardrails.pii.forms import BORN, PASSPORT
 from gateway.guardrails.pii.groups import Found
 from gateway.guardrails.pii.national import HETU, WORDS, Rule
-from gateway.guardrails.pii.text import before, last_of, scanner
+from gateway.guardrails.pii.text import Beside, scanner
 
 LONGEST_IBAN = 48  # with its blanks
 _WORD = rb"[A-Za-z]{1,6}\d[A-Za-z0-9]*|\d+[A-Za-z][A-Za-z0-9]*"
@@ -51,16 +54,18 @@ _VERSION = (
     r"version|\bver\b|\bver\.|release|build|chrome|firefox|safari|upgrade|update|\bsdk\b|\bpkg|package|\brev\b|driver|firmware|"
     r"section|\boid\b|assembly|\bv$|semver|==|>="
 )
+_CLASS = re.compile(r"\[[^\]]+\]|[XK]")
+_SHAPES = str.maketrans(string.digits + string.ascii_uppercase, "9" * 10 + "A" * 26)
 _IP = r"\bip|address|addr\b|host|server|client|src|dst|\bping"
 
 
 class Words:
     """The addresses and the numbers with letters of one text."""
 
-    __slots__ = ("_data", "_text")
+    __slots__ = ("_beside", "_data")
 
     def __init__(self, text: str, data: bytes) -> None:
-        self._text, self._data = text, data
+        self._data, self._beside = data, Beside(text)
 
     def find(self) -> Iterator[Found]:
         """Find them, kind by kind."""
@@ -129,15 +134,15 @@ class Words:
         upper = value.upper()
         if self._data[start - 1 : start] in (b"-", b"#", b"\\") or self._data[end : end + 1] == b"-":
             return
-        for pattern, rule in WORDS:
-            if scanner(pattern.encode()).fullmatch(upper.encode()) and self._holds(rule, start, upper):
+        for pattern, rule in shaped(upper.translate(_SHAPES)):
+            if scanner(pattern).fullmatch(upper.encode()) and self._holds(rule, start, upper):
                 yield start, end, rule.category
                 return
-        if size_fits(value) and last_of(PASSPORT, before(self._text, start)) >= 0:
+        if size_fits(value) and self._beside.last(PASSPORT, start) >= 0:
             yield start, end, "passport"
 
     def _holds(self, rule: Rule, start: int, value: str) -> bool:
-        return rule.check(value) and (not rule.words or last_of(rule.words, before(self._text, start)) >= 0)
+        return rule.check(value) and (not rule.words or self._beside.last(rule.words, start) >= 0)
 
     def _iban(self, start: int, country: str) -> int:
         """Return where an IBAN that begins here ends; 0 where none does."""
@@ -153,7 +158,7 @@ class Words:
         return place if ends and sums.iban(value.decode().upper()) else 0
 
     def _place(self, start: int, end: int) -> Iterator[Found]:
-        data, text = self._data, self._text
+        data = self._data
         value = data[start:end]
         if data[start - 1 : start].isalnum() or data[end : end + 1].isalnum():
             return
@@ -162,14 +167,14 @@ class Words:
         elif value.count(b".") >= 3:
             yield from self._ipv4(start, end, value)
         elif (value[:1].isalpha() and value[-4:].isdigit()) or (value[-4:].isdigit() and b" " in value):
-            if last_of(BORN, before(text, start)) >= 0:
+            if self._beside.last(BORN, start) >= 0:
                 yield start, end, "date_of_birth"
         else:
             plain = bytes(char for char in value.upper() if char not in b" -.()").decode()
             if len(value) == 11 and value[:6].isdigit() and HETU.check(value.decode().upper()):
                 yield start, end, HETU.category
-            for pattern, rule in WORDS:
-                if scanner(pattern.encode()).fullmatch(plain.encode()) and self._holds(rule, start, plain):
+            for pattern, rule in shaped(plain.translate(_SHAPES)):
+                if scanner(pattern).fullmatch(plain.encode()) and self._holds(rule, start, plain):
                     yield start, end, rule.category
                     return
 
@@ -178,7 +183,7 @@ class Words:
         octets = address.split(b".")
         if len(octets) != 4 or any(len(each) > 3 or int(each) > 255 or (len(each) > 1 and each[:1] == b"0") for each in octets):
             return
-        if max(map(int, octets)) < 30 and octets[0] != b"10" and last_of(_IP, before(self._text, start)) < 0:
+        if max(map(int, octets)) < 30 and octets[0] != b"10" and self._beside.last(_IP, start) < 0:
             return  # a version of four small numbers
         if octets[0] in (b"0", b"127", b"255") or (network and octets[3] == b"0"):
             return
@@ -189,8 +194,8 @@ class Words:
             or (data[end : end + 2][1:].isalnum() and data[end : end + 1] in (b"-", b"+"))
         ):
             return
-        context = before(self._text, start)
-        if last_of(_VERSION, context) <= last_of(_IP, context):
+        version = self._beside.last(_VERSION, start)
+        if version < 0 or version <= self._beside.last(_IP, start):
             yield start, start + len(address), "ip_address"
 
     def _ipv6(self, start: int, end: int, value: bytes) -> Iterator[Found]:
@@ -203,6 +208,17 @@ class Words:
         except OSError:
             return
         yield start, end, "ip_address"
+
+
+@functools.lru_cache(maxsize=512)
+def shaped(shape: str) -> tuple[tuple[bytes, Rule], ...]:
+    """Return the patterns that a value of some shape (9 for any digit, A for any letter) may fit."""
+    found = []
+    for pattern, rule in WORDS:
+        digits = pattern.replace(r"\d", "9").replace("0-9A-Z", "9A").replace("[12]", "9")
+        if re.fullmatch(_CLASS.sub(lambda match: "[9A]" if "9" in match.group() else "A", digits), shape):
+            found.append((pattern.encode(), rule))
+    return tuple(found)
 
 
 def size_fits(value: str) -> bool:

@@ -281,3 +281,16 @@ def test_categories_are_published_and_name_replacements() -> None:
     for name in sorted(CATEGORIES | SECRET_CATEGORIES):
         for written in (f"[{placeholder_name(name)}]", f"<{placeholder_name(name)}_12>", f"password={f'[{placeholder_name(name)}]'}"):
             assert found(written) == found(written, SECRETS) == []
+
+
+def test_words_count_only_where_they_stand_before_a_number_and_near_it() -> None:
+    far = "and so on, and on, for longer than any words of it reach, "
+    assert found("Passport No: 54393843") == [("passport", "54393843")]
+    assert found(f"Passport: none, {far}54393843 and passport") == []
+    assert found(f"SSN{far}SSN 219 09 9999") == [("us_ssn", "219 09 9999")]
+    assert found("SSN219099999 ") == found("SSNs 219099999 or so, in a word") == []
+
+
+def test_eight_digits_after_a_phone_are_no_date() -> None:
+    assert found("Tel. 15572189") == [("phone", "15572189")]
+    assert found("born 19800102") == [("date_of_birth", "19800102")]
