@@ -81,9 +81,11 @@ class Guardian:
             call = await guarded.request(request.call, request.looked_up)
         finally:
             draft.guard_s += self._clock.now_s() - started_s
+        labels = frozenset([each.label for each in draft.verdicts if each.label])
+        if call is request.call and not labels:
+            return request, guarded
         if call is not request.call:
             draft.changes.append("guarded")
-        labels = frozenset(each.label for each in draft.verdicts if each.label)
         return msgspec.structs.replace(request, call=call, labels_found=labels), guarded
 
     async def open(self, open_call: OpenCall, flight: Flight, request: Request, guarded: Guarded) -> Opened:
