@@ -61,7 +61,7 @@ def _build(document: Any, environment: Mapping[str, str], used: dict[str, str], 
     try:
         file = msgspec.convert(resolved, File)
     except msgspec.ValidationError as exc:
-        wrong = what_is_wrong(exc, File)
+        wrong = what_is_wrong(exc, File, resolved)
         raise CatalogError(wrong.path, f"`{wrong.field}` {wrong.said}" if wrong.field else wrong.said) from exc
     if file.version != 1:
         raise CatalogError("$.version", f"version {file.version} is not known; this gateway reads version 1")

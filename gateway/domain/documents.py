@@ -21,7 +21,7 @@ def convert[T](document: Mapping[str, Any], shape: type[T]) -> T:
     try:
         return msgspec.convert(document, shape)
     except msgspec.ValidationError as exc:
-        wrong = what_is_wrong(exc, shape)
+        wrong = what_is_wrong(exc, shape, document)
         place = wrong.path.removeprefix("$").removeprefix(".")
         if place.endswith(_ANY_KEY):
             place = _with_key(document, shape, place.removesuffix(_ANY_KEY))

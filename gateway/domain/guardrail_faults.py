@@ -7,6 +7,7 @@ known) is the business of a `Check`, which whoever builds the detectors passes o
 
 import functools
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,15 +45,19 @@ MAX_TIMEOUT_S = 60
 CHUNKS = (100, 10_000)
 MAX_TERM_CHARACTERS = 256
 MAX_PATTERN_CHARACTERS = 1024
+MAX_REPLACEMENT_CHARACTERS = 256
 MAX_TEXT_CHARACTERS = 32_768
 MAX_WINDOW_CHARACTERS = 100_000
 CATEGORIES = ("hate", "sexual", "violence", "self_harm")
 _SIZES = ("characters", "message_characters", "messages", "tools", "output_characters")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:-]{0,63}\Z")
+_BLOCKLIST = re.compile(r"[0-9A-Za-z._~-]{1,64}\Z")  # as Content Safety names them
 _LANGUAGE = re.compile(r"[a-z]{2}\Z")
 _REDACTING = (Pii, Secrets, Terms, Regex)  # they say where in a text something is
 _INPUT_ONLY = (Injection, SystemText)
 _OUTPUT_ONLY = (ProtectedMaterial, Groundedness, JsonSchema, BackendFilter)
+_WHOLE = (Size, Tools)  # they look at a request as a whole
+_PARTS = {Direction.TOOL_RESULTS, Direction.DOCUMENTS}
 
 
 def nothing_more(_guardrail: Guardrail) -> Fault | None:
@@ -73,7 +78,7 @@ def _named_fault(guardrail: Named) -> Fault | None:
     if len(guardrail.message) > MAX_PATTERN_CHARACTERS:
         return "message", f"must have at most {MAX_PATTERN_CHARACTERS} characters"
     if "" in guardrail.tenants:
-        return f"tenants[{guardrail.tenants.index('')}]", "an empty name fits no tenant"
+        return f"tenants[{guardrail.tenants.index('')}]", "is empty, and fits no tenant"
     return _remote_fault(guardrail) if isinstance(guardrail, Remote) else None
 
 
@@ -94,17 +99,20 @@ def _timeout_fault(timeout_s: float) -> Fault | None:
 def _direction_fault(guardrail: Guardrail) -> Fault | None:
     directions = set(directions_of(guardrail))
     if isinstance(guardrail, _INPUT_ONLY) and Direction.OUTPUT in directions:
-        return "direction", f"{_type_of(guardrail)} looks at what goes to the model only: input, messages, tool_results or documents"
+        said = "must be of input, messages, tool_results or documents"
+        return "direction", f"{said}: {_type_of(guardrail)} looks only at what goes to the model"
     if isinstance(guardrail, _OUTPUT_ONLY) and directions != {Direction.OUTPUT}:
-        return "direction", f"{_type_of(guardrail)} looks at answers only: output"
+        return "direction", f"must be output: {_type_of(guardrail)} looks at answers only"
+    if isinstance(guardrail, _WHOLE) and directions & _PARTS and Direction.MESSAGES not in directions:
+        return "direction", f"must be of input and output, or both: {_type_of(guardrail)} looks at a request as a whole"
     return None
 
 
 def _action_fault(guardrail: Guardrail) -> Fault | None:
     if isinstance(guardrail, SystemText) and guardrail.action is not None:
-        return "action", "system-text is put in and finds nothing; leave it out"
+        return "action", "must be left out: a system-text is put in, and finds nothing"
     if action_of(guardrail) is Action.REDACT and not isinstance(guardrail, _REDACTING):
-        return "action", f"{_type_of(guardrail)} cannot redact, because it does not say where in a text something is: block or report"
+        return "action", f"must be block or report: {_type_of(guardrail)} does not say where in a text something is, so it cannot redact"
     return None
 
 
@@ -148,12 +156,16 @@ def _(guardrail: ContentSafety) -> Fault | None:
             return name, f"must be from 0 (left out) to {most}, the highest severity of {guardrail.levels} levels"
     if not guardrail.blocklists and not any(getattr(guardrail, name) for name in CATEGORIES):
         return "hate", "all categories are left out and there is no blocklist, so that nothing could be found"
-    return _empty_fault(guardrail.blocklists, "blocklists")
+    for index, name in enumerate(guardrail.blocklists):
+        if not _BLOCKLIST.match(name):
+            return f"blocklists[{index}]", "is no name of a blocklist: 1 to 64 letters, digits and . _ ~ -"
+    return None
 
 
 @_fault_of.register
 def _(guardrail: Terms) -> Fault | None:
-    return _category_fault(guardrail.category, "category") or _words_fault(guardrail.terms, "terms")
+    named = _category_fault(guardrail.category, "category") or _replacement_fault(guardrail.replacement)
+    return named or _words_fault(guardrail.terms, "terms")
 
 
 @_fault_of.register
@@ -165,7 +177,9 @@ def _(guardrail: Regex) -> Fault | None:
             return fault
         if not 1 <= len(pattern) <= MAX_PATTERN_CHARACTERS:
             return f"patterns.{category}", f"must have 1 to {MAX_PATTERN_CHARACTERS} characters"
-    return None if 0 <= guardrail.window <= MAX_WINDOW_CHARACTERS else ("window", f"must be from 0 to {MAX_WINDOW_CHARACTERS} characters")
+    if not 0 <= guardrail.window <= MAX_WINDOW_CHARACTERS:
+        return "window", f"must be from 0 to {MAX_WINDOW_CHARACTERS} characters"
+    return _replacement_fault(guardrail.replacement)
 
 
 @_fault_of.register
@@ -175,8 +189,9 @@ def _(guardrail: Topics) -> Fault | None:
     for topic, words in guardrail.topics.items():
         if fault := _category_fault(topic, "topics") or _words_fault(words, f"topics.{topic}"):
             return fault
-        if not 1 <= guardrail.at_least <= len(set(words)):
-            return "at_least", f"must be from 1 to the number of words of each topic; {topic!r} has {len(set(words))}"
+        different = len({unicodedata.normalize("NFKC", word).casefold().strip() for word in words})
+        if not 1 <= guardrail.at_least <= different:
+            return "at_least", f"must be from 1 to the number of different words of each topic; {topic!r} has {different}"
     return None
 
 
@@ -187,8 +202,9 @@ def _(guardrail: Languages) -> Fault | None:
     for name in ("allow", "deny"):
         for index, language in enumerate(getattr(guardrail, name)):
             if not _LANGUAGE.match(language):
-                return f"{name}[{index}]", f"{language[:16]!r} is no ISO 639-1 code, such as en or de"
-    return None
+                return f"{name}[{index}]", f"is {language[:16]!r}, which is no ISO 639-1 code such as en or de"
+    both = [language for language in guardrail.deny if language in guardrail.allow]
+    return (f"deny[{guardrail.deny.index(both[0])}]", f"is {both[0]!r}, which `allow` has, too") if both else None
 
 
 @_fault_of.register
@@ -196,7 +212,15 @@ def _(guardrail: Size) -> Fault | None:
     given = {name: value for name in _SIZES if (value := getattr(guardrail, name)) is not None}
     if not given:
         return "characters", f"no limit is given; there are {', '.join(_SIZES)}"
-    return next(((name, "must be at least 1") for name, value in given.items() if value < 1), None)
+    directions = set(directions_of(guardrail))
+    for name, value in given.items():
+        if value < 1:
+            return name, "must be at least 1"
+        if (name == "output_characters") is not (Direction.OUTPUT in directions) and len(
+            directions & {Direction.MESSAGES, Direction.OUTPUT}
+        ) == 1:
+            return name, f"is a limit of {'answers' if name == 'output_characters' else 'requests'}, at which `direction` does not look"
+    return None
 
 
 @_fault_of.register
@@ -213,13 +237,19 @@ def _(guardrail: JsonSchema) -> Fault | None:
 
 @_fault_of.register
 def _(guardrail: SystemText) -> Fault | None:
-    if not guardrail.text.strip():
+    if not any(each.isprintable() and not each.isspace() for each in guardrail.text):
         return "text", "is empty"
     return None if len(guardrail.text) <= MAX_TEXT_CHARACTERS else ("text", f"must have at most {MAX_TEXT_CHARACTERS} characters")
 
 
+def _replacement_fault(replacement: str) -> Fault | None:
+    if len(replacement) <= MAX_REPLACEMENT_CHARACTERS and replacement.isprintable():
+        return None
+    return "replacement", f"must have at most {MAX_REPLACEMENT_CHARACTERS} characters, all of them printable"
+
+
 def _empty_fault(globs: Sequence[str], name: str) -> Fault | None:
-    return (f"{name}[{globs.index('')}]", "an empty name fits nothing") if "" in globs else None
+    return (f"{name}[{globs.index('')}]", "is empty, and fits nothing") if "" in globs else None
 
 
 def _category_fault(category: str, path: str) -> Fault | None:

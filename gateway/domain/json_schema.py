@@ -48,6 +48,25 @@ def schema_fault(schema: Any) -> str | None:
         validator_for(schema).check_schema(schema)
     except SchemaError as exc:
         return f"is no JSON Schema: at {'.'.join(map(str, exc.absolute_path)) or 'its top'} `{exc.validator}` does not hold"
+    return _dangling(schema, found)
+
+
+def _dangling(schema: Any, found: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say which reference leads nowhere; None where all lead somewhere, or start from a place of their own (`$id`)."""
+    from referencing import Registry, Resource  # noqa: PLC0415 - imported with jsonschema
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
+
+    if any("$id" in each for each in found):
+        return None
+    resolver = Registry().with_resource("", Resource.from_contents(schema, default_specification=DRAFT202012)).resolver()
+    for each in found:
+        for target in (each.get(name) for name in _REFERENCES):
+            try:
+                if isinstance(target, str):
+                    resolver.lookup(target)
+            except Unresolvable:
+                return f"refers to {target!r}, which is not there"
     return None
 
 

@@ -5,6 +5,7 @@ value that is wanted. Pure, and only ever run for a document that is refused.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -43,22 +44,23 @@ class Wrong(msgspec.Struct, frozen=True):
     said: str
 
 
-def what_is_wrong(fault: msgspec.ValidationError, shape: Any) -> Wrong:
+def what_is_wrong(fault: msgspec.ValidationError, shape: Any, document: Any = None) -> Wrong:
     """Return what msgspec says of a document, and what would fit.
 
     Args:
         fault: What it says.
         shape: What the document should have been.
+        document: Where one says its own type, that type alone is told of.
     """
     message, _, path = str(fault).partition(" - at `")
     path = path.rstrip("`") or "$"
     if unknown := _UNKNOWN.fullmatch(message):
-        return Wrong(path, unknown[1], f"is not known here{_known(_at(shape, path))}")
+        return Wrong(path, unknown[1], f"is not known here{_known(_at(shape, path, document))}")
     if missing := _MISSING.fullmatch(message):
         return Wrong(path, missing[1], "is missing")
     if kinds := _TYPE.fullmatch(message):
-        return Wrong(path, "", f"must be {_kinds(kinds[1])}{_items(_at(shape, path))}, not {_kinds(kinds[2])}")
-    if (value := _ENUM.fullmatch(message)) and (values := _values(_at(shape, path))):
+        return Wrong(path, "", f"must be {_kinds(kinds[1])}{_items(_at(shape, path, document))}, not {_kinds(kinds[2])}")
+    if (value := _ENUM.fullmatch(message)) and (values := _values(_at(shape, path, document))):
         return Wrong(path, "", f"must be {values}, not {value[1]}")
     return Wrong(path, "", f"is not accepted: {message}")
 
@@ -67,12 +69,28 @@ def _kinds(names: str) -> str:
     return " or ".join(_KINDS.get(name, name) for name in names.split(" | "))
 
 
-def _at(shape: Any, path: str) -> list[inspect.Type]:
+def _at(shape: Any, path: str, document: Any) -> list[inspect.Type]:
     """Return the types that may stand at a path."""
     types = _alternatives(inspect.type_info(shape))
     for name, place in _STEP.findall(path):
         types = [inner for each in types for inner in _inner(each, name, place)]
+        document = _member(document, name, place)
+        types = _of_its_tag(types, document)
     return types
+
+
+def _member(document: Any, name: str, place: str) -> Any:
+    if name:
+        return document.get(name) if isinstance(document, Mapping) else None
+    return document[int(place)] if isinstance(document, list | tuple) and place.isdigit() and int(place) < len(document) else None
+
+
+def _of_its_tag(types: list[inspect.Type], document: Any) -> list[inspect.Type]:
+    """Return the one type that a document says it is; all where it says none of them."""
+    if not isinstance(document, Mapping):
+        return types
+    found = [each for each in types if isinstance(each, inspect.StructType) and each.tag_field and document.get(each.tag_field) == each.tag]
+    return found or types
 
 
 def _inner(outer: inspect.Type, name: str, place: str) -> list[inspect.Type]:
@@ -111,5 +129,5 @@ def _items(types: list[inspect.Type]) -> str:
 def _values(types: list[inspect.Type]) -> str:
     values = [value for each in types if isinstance(each, inspect.LiteralType) for value in each.values]
     values += [member.value for each in types if isinstance(each, inspect.EnumType) for member in each.cls]
-    *others, last = [repr(value) for value in values] or [""]
+    *others, last = dict.fromkeys(repr(value) for value in values) or [""]
     return f"{', '.join(others)} or {last}" if others else last

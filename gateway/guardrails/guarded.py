@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from gateway.domain.call import Call, Completion, Operation
-from gateway.domain.guardrails import INPUT, BackendFilter, Direction, Fail, JsonSchema, Pii, SystemText, fail_of
+from gateway.domain.guardrails import INPUT, Action, BackendFilter, Direction, Fail, JsonSchema, Pii, SystemText, fail_of
 from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Role, Verdict
 from gateway.errors import GuardrailBlocked, GuardrailUnavailable
 from gateway.guardrails.backend_filter import unchecked
@@ -64,7 +64,9 @@ def line_up(guards: Sequence[Guard]) -> Lineup:
         output=tuple(each for each in guards if Direction.OUTPUT in each.directions and not isinstance(each.config, JsonSchema)),
         form=form,
         guidance=tuple(each.config.text for each in guards if isinstance(each.config, SystemText)),
-        masks=next((each for each in guards if isinstance(each.config, Pii) and each.config.reversible), None),
+        masks=next(
+            (each for each in of_input if isinstance(each.config, Pii) and each.config.reversible and each.action is Action.REDACT), None
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 import json
 
 import msgspec
+import pytest
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.deployment import Protocol
@@ -224,3 +225,15 @@ async def test_an_explanation_has_the_verdicts_and_asks_no_model() -> None:
     refused = json.loads((await street.call(asking(SECRET), headers={"x-gateway-explain": "true"})).body)
     assert refused["refusal"]["code"] == "guardrail_blocked"
     assert street.upstream.requests == []
+
+
+async def test_who_only_reports_personal_data_needs_no_store_of_placeholders(monkeypatch: pytest.MonkeyPatch) -> None:
+    street = guarded(Pii(id="mask", action=Action.REPORT))
+
+    async def down(*_: object, **__: object) -> None:
+        raise GuardrailUnavailable("the store of placeholders does not answer")
+
+    monkeypatch.setattr(street.vault, "open", down)
+    street.upstream.will(completion("Fine."))
+    await street.call(asking(f"Write to {EMAIL}"), headers={"x-gateway-session": "s1"})
+    assert prompt(street) == f"Write to {EMAIL}"

@@ -102,6 +102,8 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("content-safety", {"violence": 7}, "violence"),
     ("content-safety", {"hate": 0, "sexual": 0, "violence": 0, "self_harm": 0}, "hate"),
     ("content-safety", {"action": "redact"}, "action"),
+    ("content-safety", {"blocklists": ["rivals", "a b"]}, "blocklists[1]"),
+    ("content-safety", {"blocklists": ["x\r\ny"]}, "blocklists[0]"),
     ("content-safety", {"timeout_s": 61}, "timeout_s"),
     ("content-safety", {"chunk": 50}, "chunk"),
     ("content-safety", {"direction": "output", "mode": "during"}, "mode"),
@@ -112,26 +114,36 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("terms", {"terms": []}, "terms"),
     ("terms", {"terms": ["a", " "]}, "terms[1]"),
     ("terms", {"category": "two words"}, "category"),
+    ("terms", {"replacement": "x" * 257}, "replacement"),
+    ("terms", {"replacement": "a\nb"}, "replacement"),
     ("regex", {"patterns": {}}, "patterns"),
     ("regex", {"patterns": {"a": ""}}, "patterns.a"),
     ("regex", {"patterns": {"a b": "x"}}, "patterns"),
     ("regex", {"window": -1}, "window"),
+    ("regex", {"replacement": "x" * 257}, "replacement"),
     ("topics", {"topics": {}}, "topics"),
     ("topics", {"topics": {"a": []}}, "topics.a"),
     ("topics", {"at_least": 3}, "at_least"),
+    ("topics", {"topics": {"a": ["Rifle", "rifle "]}}, "at_least"),
     ("topics", {"action": "redact"}, "action"),
     ("languages", {"allow": []}, "allow"),
     ("languages", {"deny": ["english"]}, "deny[0]"),
+    ("languages", {"deny": ["de", "en"]}, "deny[1]"),
     ("languages", {"action": "redact"}, "action"),
     ("size", {"characters": None}, "characters"),
     ("size", {"tools": 0}, "tools"),
+    ("size", {"direction": "documents"}, "direction"),
+    ("size", {"direction": "output"}, "characters"),
+    ("size", {"direction": "input", "output_characters": 5}, "output_characters"),
     ("size", {"action": "redact"}, "action"),
     ("tools", {"deny": []}, "allow"),
+    ("tools", {"direction": ["tool_results", "output"]}, "direction"),
     ("tools", {"action": "redact"}, "action"),
     ("json-schema", {"schema": {}}, "schema"),
     ("json-schema", {"direction": "both"}, "direction"),
     ("json-schema", {"action": "redact"}, "action"),
     ("system-text", {"text": " \n"}, "text"),
+    ("system-text", {"text": "\u200b"}, "text"),
     ("system-text", {"action": "block"}, "action"),
     ("backend-filter", {"direction": "input"}, "direction"),
     ("backend-filter", {"action": "redact"}, "action"),
@@ -154,6 +166,17 @@ def test_what_is_misspelt_is_named(members: dict[str, Any], said: str) -> None:
     error = fault(lambda document: document.update(guardrails=[{"id": "g", **members}]))
     assert error.path.startswith("$.guardrails[0]")
     assert said in error.message
+
+
+def test_a_misspelt_key_is_told_which_its_own_type_knows() -> None:
+    message = fault(one("terms", tems=["x"])).message
+    assert (
+        message == "`tems` is not known here; known are action, category, direction, fail, id, label, message, replacement, tenants, terms"
+    )
+
+
+def test_the_values_that_are_taken_are_each_said_once() -> None:
+    assert fault(one("pii", action="mask")).message == "must be 'block', 'redact' or 'report', not 'mask'"
 
 
 def test_one_name_is_defined_once() -> None:
