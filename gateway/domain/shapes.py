@@ -89,7 +89,9 @@ def _of_its_tag(types: list[inspect.Type], document: Any) -> list[inspect.Type]:
     """Return the one type that a document says it is; all where it says none of them."""
     if not isinstance(document, Mapping):
         return types
-    found = [each for each in types if isinstance(each, inspect.StructType) and each.tag_field and document.get(each.tag_field) == each.tag]
+    found: list[inspect.Type] = [
+        each for each in types if isinstance(each, inspect.StructType) and each.tag_field and document.get(each.tag_field) == each.tag
+    ]
     return found or types
 
 
