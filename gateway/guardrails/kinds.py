@@ -37,6 +37,19 @@ class Detector(Protocol):
         """Return what takes the place of a redacted finding. Reading it again finds nothing."""
 
 
+class Scanner(Detector, Protocol):
+    """A detector that reads a stream for less than `open_from` and `read` together."""
+
+    def scan(self, text: str, start: int) -> tuple[Reading, int]:
+        """Return what `read` and `open_from` would, in one go.
+
+        Args:
+            text: What was released, as context, and what is held.
+            start: Where the context ends. Findings in it need not be given; a place in it says that nothing can be released,
+                and then none need be given at all.
+        """
+
+
 class Service(Protocol):
     """Asks somebody else."""
 

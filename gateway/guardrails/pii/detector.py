@@ -37,14 +37,16 @@ _BESIDE = 4  # characters, across which what stands beside a finding may hang to
 _APART = b' \t\r\n",;<>[]{}|`\x80'
 _BETWEEN = b" -./()\x81"
 _TOKEN = rb"[^\s\"',;<>()\[\]{}|`\x80\\][^\s\",;<>()\[\]{}|`\x80\\]*\z"
-_OPEN_RUN = rb"\+?\(?\d(?:[ \-./()\x81]{0,3}\d)*[ \-./()\x81]{0,3}\z"
-_OPEN_PLUS = rb"\+\(?\z|\(\z"
-_OPEN_AFTER = rb"\+?\(?\d(?:[ \-./()\x81]{0,3}\d){5,}[^\n]{0,14}\z"
-_OPEN_NINO = rb"\b[A-Z]{2} (?:\d{1,2} ?){0,3}[A-D]?\z"
-_OPEN_DATE = (
-    rb"(?i)(?:\d{1,2}(?:st|nd|rd|th|\.)?(?: (?:of ?)?(?:[a-z]{1,9},? ?\d{0,4})?)?|"
-    rb"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]{0,6}(?: (?:\d{1,2}(?:st|nd|rd|th)?,? ?\d{0,4})?)?)\z"
+_RUN = rb"\+?\(?\d(?:[ \-./()\x81]{0,3}\d)*[ \-./()\x81]{0,3}"
+_OPEN_RUN = _RUN + rb"\z"
+_PLUS = rb"\+\(?|\("
+_AFTER = rb"\+?\(?\d(?:[ \-./()\x81]{0,3}\d){5,}[^\n]{0,14}"
+_NINO = rb"\b[A-Z]{2} (?:\d{1,2} ?){0,3}[A-D]?"
+_DATE = (
+    rb"(?i:\d{1,2}(?:st|nd|rd|th|\.)?(?: (?:of ?)?(?:[a-z]{1,9},? ?\d{0,4})?)?|"
+    rb"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]{0,6}(?: (?:\d{1,2}(?:st|nd|rd|th)?,? ?\d{0,4})?)?)"
 )
+_OPEN = rb"(?:" + b"|".join((_RUN, _PLUS, _AFTER, _NINO, _DATE)) + rb")\z"
 
 
 def placeholder_name(category: str) -> str:
@@ -79,15 +81,13 @@ class PiiDetector:
             glued = [(start, end) for start, end, _ in found if _glued(data, start, end) or (self._secrets and _quoted(data, start))]
             if not glued:
                 break
-            near = bytearray(len(data))
-            for start, end in glued:
-                near[max(0, start - _BESIDE) : end + _BESIDE] = b"\1" * (min(len(data), end + _BESIDE) - max(0, start - _BESIDE))
             # What was found no longer stands beside the rest once it is redacted: the rest is read without it.
             masked = bytearray(data)
             for start, end, _ in found:
                 masked[start:end] = b"\x80" * (end - start)
             data = bytes(masked)
             # Only there: what a reading says of one place must not depend on what is found at another, which a stream brings later.
+            near = _near(len(data), glued)
             more = [each for each in self._scan(text, data) if each[2] in self._wanted and 1 in near[each[0] : each[1]]]
             if not more:
                 break
@@ -151,19 +151,15 @@ def _joined(found: Iterable[Found]) -> Iterable[Finding]:
         yield Finding(*last)
 
 
-def _earliest(data: bytes, patterns: Iterable[bytes], low: int) -> int:
-    """Return where the first of what is open at the end begins, looking back no further than `low`."""
-    tail, first = data[low:], len(data)
-    for pattern in patterns:
-        match = scanner(pattern).search(tail)
-        if match is not None:
-            first = min(first, low + match.start())
-    return first
+def _earliest(data: bytes, pattern: bytes, low: int) -> int:
+    """Return where what is open at the end begins, looking back no further than `low`."""
+    match = scanner(pattern).search(data[low:])
+    return len(data) if match is None else low + int(match.start())
 
 
 def _open_personal(data: bytes) -> int:
-    first = _earliest(data, (_OPEN_RUN, _OPEN_PLUS, _OPEN_AFTER, _OPEN_DATE, _OPEN_NINO), max(0, len(data) - LONGEST_RUN - AHEAD))
-    return min(first, _earliest(data, (_TOKEN,), max(0, len(data) - LONGEST_TOKEN)), open_iban(data))
+    first = _earliest(data, _OPEN, max(0, len(data) - LONGEST_RUN - AHEAD))
+    return min(first, _earliest(data, _TOKEN, max(0, len(data) - LONGEST_TOKEN)), open_iban(data))
 
 
 def _glued(data: bytes, start: int, end: int) -> bool:
@@ -180,11 +176,20 @@ def _quoted(data: bytes, start: int) -> bool:
     return b'"' in line or b"'" in line
 
 
+def _near(size: int, glued: Iterable[tuple[int, int]]) -> bytearray:
+    """Mark what stands beside places."""
+    near = bytearray(size)
+    for start, end in glued:
+        low, high = max(0, start - _BESIDE), min(size, end + _BESIDE)
+        near[low:high] = b"\1" * (high - low)
+    return near
+
+
 def _cut(data: bytes, first: int, low: int) -> int:
     """Return where the word or number begins that a place would cut; the place itself where it cuts none."""
     following = data[first : first + 1]
     if scanner(_TOKEN).match(following) or following == b"'":
-        first = _earliest(data[:first], (_TOKEN,), low)
+        first = _earliest(data[:first], _TOKEN, low)
     if data[first : first + 1].isdigit() or following in b"(+":
-        first = _earliest(data[:first], (_OPEN_RUN,), low)
+        first = _earliest(data[:first], _OPEN_RUN, low)
     return first

@@ -1,10 +1,10 @@
 """A detector, or a service, of one guardrail, at work on a stream: it reads, it is timed, and its findings are counted."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.domain.guardrails import Action
-from gateway.domain.verdicts import Finding, Passage, Reading, Role
+from gateway.domain.verdicts import NOTHING_FOUND, Finding, Passage, Reading, Role
 from gateway.errors import GuardrailUnavailable
 from gateway.guardrails.kinds import Detector, Guard, Service
 from gateway.guardrails.streams.window import CONTEXT
@@ -26,7 +26,7 @@ class Reader:
         detector: What reads; None for a service.
     """
 
-    __slots__ = ("_clock", "blocks", "chunk", "context", "detector", "guard", "off", "redacts", "service", "tally")
+    __slots__ = ("_clock", "_scan", "blocks", "chunk", "context", "detector", "guard", "off", "redacts", "service", "tally")
 
     def __init__(self, guard: Guard, tally: Tally, clock: Clock, detector: Detector | None) -> None:
         self.guard = guard
@@ -39,6 +39,7 @@ class Reader:
         self.chunk: int = getattr(guard.config, "chunk", CHUNK)
         self.off = False  # it failed, and is not asked again
         self._clock = clock
+        self._scan: Callable[[str, int], tuple[Reading, int]] | None = getattr(detector, "scan", None)
 
     def read(self, text: str) -> Reading:
         """Return what stands in a text."""
@@ -50,13 +51,17 @@ class Reader:
             self.tally.add(Reading((), reading.score), 0)
         return reading
 
-    def open_from(self, text: str) -> int:
-        """Return from where on more text could make a finding of it."""
+    def scan(self, text: str, start: int) -> tuple[Reading, int]:
+        """Return what stands in a text, and from where on more text could make a finding of it."""
         assert self.detector is not None  # only detectors read
         started_s = self._clock.now_s()
-        place = self.detector.open_from(text)
+        if self._scan is not None:
+            scanned = self._scan(text, start)
+        else:
+            place = self.detector.open_from(text)
+            scanned = self.detector.read(text, Role.ASSISTANT) if place > start else NOTHING_FOUND, place
         self.tally.ms += (self._clock.now_s() - started_s) * 1000
-        return place
+        return scanned
 
     async def ask(self, text: str, sources: Sequence[Passage], tenant: str) -> Reading:
         """Return what the service says of a text.

@@ -37,8 +37,11 @@ class Reader(Protocol):
     def read(self, text: str) -> Reading:
         """Return what stands in a text."""
 
-    def open_from(self, text: str) -> int:
-        """Return from where on more text could make a finding of it."""
+    def scan(self, text: str, start: int) -> tuple[Reading, int]:
+        """Return what stands in a text, and from where on more text could make a finding of it.
+
+        Where that is no later than `start`, nothing of it can be released, and there need be no findings.
+        """
 
     def replacement(self, finding: Finding, original: str) -> str:
         """Return what takes the place of a finding."""
@@ -147,12 +150,15 @@ class Window:
             return ""
         text, start = self._context + self._held, len(self._context)
         limit = len(text)
-        for reader in self._readers:
-            limit = min(limit, reader.open_from(text))
+        found: list[Found] = []
+        for rank, reader in enumerate(self._readers):
+            reading, place = reader.scan(text, start)
+            limit = min(limit, place)
             if limit <= start:
                 return self._wait()
-        found = self._found(text)
-        limit = settled(limit, found)
+            found += [Found(finding, rank) for finding in reading.findings]
+        if found:
+            limit = settled(limit, found)
         return self._release(text, start, limit, found) if limit > start else self._wait()
 
     def whole(self, text: str) -> str:

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.verdicts import Finding
+from gateway.domain.verdicts import NOTHING_FOUND, Finding
 from gateway.guardrails.pii.detector import PiiDetector
 
 PERSONAL, SECRETS = PiiDetector(), PiiDetector(secrets=True)
 PEM = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEAq7f0\nabcd+/12\n" * 3 + "-----END RSA PRIVATE KEY-----"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+AWS = "AKIAIOSFODNN7ABCDEFG"
 FRAGMENTS = [
     *(
         "4111 1111 1111 1111",
@@ -42,6 +43,9 @@ FRAGMENTS = [
         "675984103431",
         "born on ",
         "10/23/1951",
+        "17-Oct-1956",
+        "LKDyYKsy8fHXjUyVZsVEF5XAVWbYQFQLkH",
+        "080-8676-9931",
     ),
     *(
         "12 March 1980",
@@ -73,6 +77,8 @@ FRAGMENTS = [
         "x",
         "a",
         "the ",
+        "It's March ",
+        "IT ",
         "is ",
         '"',
         "'",
@@ -88,7 +94,7 @@ FRAGMENTS = [
 ]
 SECRET_FRAGMENTS = [
     *(PEM, PEM[:40], PEM[-40:], "-----BEGIN ", "-----", "PRIVATE KEY-----", JWT, JWT[:30]),
-    *("sk-proj-abcDEF0123456789abcDEF0123456789", "AKIAIOSFODNN7EXAMPLE"),
+    *("sk-proj-abcDEF0123456789abcDEF0123456789", "AKIAIOSFODNN7EXAMPLE", AWS, 'password: "hunter2! ', "hunter2x9"),
     *("password", "Password: ", "pwd=", "hunter2!x", '"password": "', "api_key = ", "token: "),
     *("AccountKey=", "Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZg==", "Bearer "),
     *("postgres://user:", "s3cr3t!", "@db.example.com/x", "ghp_abcdefghijklmnopqrstuvwxyz0123456789", "secret"),
@@ -106,11 +112,15 @@ def streamed(detector: PiiDetector, chunks: list[str]) -> tuple[list[Finding], l
     for number, chunk in enumerate(chunks, 1):
         held += chunk
         text = context + held
-        place = len(text) if number == len(chunks) else max(detector.open_from(text), len(context))
+        place = len(text)
+        if number < len(chunks):
+            _, scanned = detector.scan(text, len(context))
+            place = max(scanned, len(context))
+            assert place == max(detector.open_from(text), len(context)), "at once or one by one, it is the same"
         base = offset - len(context)
         found += [
             Finding(each.start + base, each.end + base, each.category)
-            for each in detector.read(text).findings
+            for each in (detector.read(text) if number == len(chunks) else detector.scan(text, len(context))[0]).findings
             if len(context) <= each.start < place
         ]
         out = text[len(context) : place]
@@ -151,6 +161,7 @@ def test_personal_data_does_not_depend_on_where_a_text_is_cut(text: str, places:
 @settings(max_examples=100, deadline=None)
 @given(secret_texts, cuts)
 @example('"password": "correct horse 7!", ', list(range(40)))
+@example('password: "hunter2! AKIAIOSFODNN7EXAMPLE x" and then ' + "words that reach back to nothing at all; " * 4 + f"key={AWS}.", [110])
 def test_secrets_do_not_depend_on_where_a_text_is_cut(text: str, places: list[int]) -> None:
     check(SECRETS, text, places)
 
@@ -176,6 +187,29 @@ def test_a_redacted_text_holds_no_personal_data(text: str) -> None:
 def test_a_redacted_text_holds_no_secrets(text: str) -> None:
     once = redacted(SECRETS, text)
     assert redacted(SECRETS, once) == once
+
+
+def test_what_is_found_at_one_place_does_not_depend_on_what_is_found_at_another() -> None:
+    first = 'password: "hunter2! AKIAIOSFODNN7EXAMPLE x" and then '
+    then = "words that reach back to nothing at all; " * 4 + f"key={AWS}."
+    assert SECRETS.read(first).findings == SECRETS.read(first + then).findings[:1]
+    assert redacted(SECRETS, first) == 'password: "[API_KEY_AWS]" and then '
+
+
+PLAIN = "It's the summary of March, by the well-known IT team. Über alles, naïve! 日本 "
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from([*PLAIN.split(" "), " ", "\n", "AB ", "AB C", "may ", "'", "--", "don't"]), max_size=12).map("".join), cuts)
+def test_plain_words_are_released_as_if_they_were_read_with_care(text: str, places: list[int]) -> None:
+    check(PERSONAL, text, places)
+    check(SECRETS, text, places)
+
+
+def test_of_plain_words_only_the_last_is_held() -> None:
+    for detector in (PERSONAL, SECRETS):
+        assert detector.scan("we met the fo", 3) == (NOTHING_FOUND, 11)
+        assert detector.scan("we met the fox ", 3) == (NOTHING_FOUND, 15)
 
 
 @settings(max_examples=100, deadline=None)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.domain.verdicts import Finding, Reading
+from gateway.domain.verdicts import NOTHING_FOUND, Finding, Reading
 from gateway.guardrails.streams.window import CONTEXT, Window, left_context
 
 
@@ -26,9 +26,10 @@ class Pattern:
         self.reads += 1
         return Reading(tuple(Finding(found.start(), found.end(), "a") for found in self.finds.finditer(text)))
 
-    def open_from(self, text: str) -> int:
+    def scan(self, text: str, start: int) -> tuple[Reading, int]:
         found = self.opens.search(text)
-        return found.start() if found else len(text)
+        place = found.start() if found else len(text)
+        return (self.read(text) if place > start else NOTHING_FOUND), place
 
     def replacement(self, finding: Finding, original: str) -> str:
         return self.mask
