@@ -68,6 +68,7 @@ APART = {
     "guardrails/rules/languages.py:_signs": ALIKE,
     "guardrails/pii/text.py:_fold": ALIKE,
     "guardrails/pii/text.py:scanner": ALIKE,
+    "guardrails/pii/words.py:shaped": ALIKE,
     "guardrails/rules/terms_folding.py:fold_unit": ALIKE,
     "limits/book.py:self.purses": "of one scope",
     "limits/book.py:self._pending": "of one scope",

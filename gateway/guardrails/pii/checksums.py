@@ -71,6 +71,11 @@ def mod11_10(digits: str) -> bool:
     return (11 - product) % 10 == int(digits[-1])
 
 
+def base58(value: str) -> bool:
+    """Whether base58 can write it."""
+    return all(char in _BASE58 for char in value)
+
+
 def base58check(value: str) -> bool:
     """Whether it is a wallet's address in base58 with its checksum."""
     number = 0

@@ -115,6 +115,12 @@ def _cz_rc(digits: str) -> bool:
     return a_day(0, month, int(digits[4:6])) and int(digits[:9]) % 11 % 10 == int(digits[9])
 
 
+def _cz_old(digits: str) -> bool:
+    """Those born before 1954 have nine digits and no checksum."""
+    month = int(digits[2:4])
+    return a_day(0, month - 50 if month > 50 else month, int(digits[4:6])) and int(digits[:2]) < 54
+
+
 def _tr_tckn(digits: str) -> bool:
     numbers = [*map(int, digits)]
     tenth = (7 * sum(numbers[0:9:2]) - sum(numbers[1:8:2])) % 10
@@ -233,6 +239,7 @@ def _national() -> Iterator[tuple[str, Rule]]:
         ("ro", "9999999999999", _ro_cnp, r"\bcnp\b|cod.{0,2} numeric"),
         ("cz", "999999/9999", _cz_rc, ""),
         ("cz", "9999999999", _cz_rc, r"rodn[eé]|birth number|\brc\b"),
+        ("cz", "999999/999", _cz_old, r"rodn[eé]|birth number|\brc\b"),
         ("tr", "99999999999", _tr_tckn, r"kimlik|\btckn\b|\btc\b|turkish id"),
         ("in", "9999 9999 9999|9999-9999-9999", _in_aadhaar, ""),
         ("in", "999999999999", _in_aadhaar, r"aa?dh?aa?r|\buid(?:ai)?\b"),
@@ -240,11 +247,12 @@ def _national() -> Iterator[tuple[str, Rule]]:
         ("au", "9999 99999 9|9999999999|9999-99999-9", _au_medicare, r"medicare"),
         ("ca", "999 999 999|999999999|999-999-999", _ca_sin, r"\bsin\b|social insurance|\bnas\b"),
         ("za", "9999999999999|999999 9999 99 9|999999 9999 999", _za_id, r"\bid\b|identity|\brsa\b|south african"),
-        ("kr", "999999-9999999", _kr_rrn, ""),
-        ("kr", "9999999999999", _kr_rrn, r"주민|\brrn\b|resident regist"),
+        ("kr", "999999-9999999", _kr_rrn, ""),  # since October 2020 given out without a checksum, so beside words a date is enough
+        ("kr", "999999-9999999|9999999999999", _ymd, r"주민|\brrn\b|resident regist"),
         ("cn", "999999999999999999", _cn_resident, ""),
         ("jp", "999999999999|9999 9999 9999|9999-9999-9999", _jp_my_number, r"my.?number|マイナンバー|個人番号"),
         ("cl", "99.999.999-9|9.999.999-9", _cl_rut, ""),
+        ("cl", "99999999-9|9999999-9", _cl_rut, r"\brut\b|\brun\b"),
         ("my", "999999-99-9999", _ymd, ""),
     ):
         for mask in masks.split("|"):

@@ -13,49 +13,41 @@ import string
 from collections.abc import Iterator
 
 from gateway.guardrails.pii import checksums as sums
-from gateway.guardrails.pii.forms import BORN, PASSPORT
+from gateway.guardrails.pii.forms import BORN, OTHER, PASSPORT
 from gateway.guardrails.pii.groups import Found
 from gateway.guardrails.pii.national import HETU, WORDS, Rule
 from gateway.guardrails.pii.text import Beside, scanner
 
 LONGEST_IBAN = 48  # with its blanks
-_WORD = rb"[A-Za-z]{1,6}\d[A-Za-z0-9]*|\d+[A-Za-z][A-Za-z0-9]*"
+LONGEST_WALLET, MONERO = 110, 95  # characters: Cardano's, and Monero's, which has a checksum that needs Keccak
+_OF_RIPPLE = str.maketrans(
+    "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz", "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+)
+_WORD = rb"[LMDATr][A-Za-z0-9]{25,}|[A-Za-z]{1,6}\d[A-Za-z0-9]*|\d+[A-Za-z][A-Za-z0-9]*"
 _MONTH = rb"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]{0,6}"
 _PLACES = (
     rb"(?i)\d+(?:\.\d+){3,}(?:/\d+)?|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,}(?:(?:\.\d{1,3}){3})?|\d{6}[-+A-FU-Y]\d{3}[0-9A-Z]\b|"
     rb"(?-i:[A-Z]{2} \d{2} \d{2} \d{2} [A-D])\b|\d{8}-[A-Z]\b|[XYZ]-\d{7}-?[A-Z]\b|\d{1,2}\.\d{3}\.\d{3}-K\b|[A-Z]\d{6}\(\d\)|"
-    rb"\d{1,2}(?:st|nd|rd|th|\.)? (?:of )?" + _MONTH + rb",? \d{4}\b|" + _MONTH + rb" \d{1,2}(?:st|nd|rd|th)?,? \d{4}\b"
+    rb"\d{1,2}(?:st|nd|rd|th|\.)? (?:of )?"
+    + _MONTH
+    + rb",? \d{4}\b|\d{1,2}[\-/.]"
+    + _MONTH
+    + rb"[\-/.]\d{4}\b|"
+    + _MONTH
+    + rb" \d{1,2}(?:st|nd|rd|th)?,? \d{4}\b"
 )
 _LOCAL = rb"[A-Za-z0-9\xff](?:[A-Za-z0-9\xff._%+\-'~!#$&*/=?^]{0,62}[A-Za-z0-9\xff_%+\-])?\z"
 _DOMAIN = rb"(?:[A-Za-z0-9\xff](?:[A-Za-z0-9\xff\-]{0,61}[A-Za-z0-9\xff])?\.){1,8}(?:xn--[A-Za-z0-9\-]{2,59}|[A-Za-z\xff]{2,24})"
 _LOCAL_STOPS = b"=/&?:!#$*'~^|"
-_FILES = frozenset(
-    (
-        b"png",
-        b"jpg",
-        b"jpeg",
-        b"gif",
-        b"svg",
-        b"webp",
-        b"css",
-        b"js",
-        b"ts",
-        b"json",
-        b"yaml",
-        b"yml",
-        b"html",
-        b"lock",
-        b"tar",
-        b"gz",
-        b"whl",
-    )
-)
+_FILES = frozenset(b"png jpg jpeg gif svg webp css js ts json yaml yml html lock tar gz whl".split())
 _VERSION = (
     r"version|\bver\b|\bver\.|release|build|chrome|firefox|safari|upgrade|update|\bsdk\b|\bpkg|package|\brev\b|driver|firmware|"
     r"section|\boid\b|assembly|\bv$|semver|==|>="
 )
 _CLASS = re.compile(r"\[[^\]]+\]|[XK]")
 _SHAPES = str.maketrans(string.digits + string.ascii_uppercase, "9" * 10 + "A" * 26)
+_NINO = r"\bnino\b|insurance|\bni\b"
+_LETTERS = frozenset(string.ascii_letters.encode())
 _IP = r"\bip|address|addr\b|host|server|client|src|dst|\bping"
 
 
@@ -114,11 +106,11 @@ class Words:
         if head in sums.IBAN_LENGTHS and data[start + 2 : start + 4].isdigit() and (stop := self._iban(start, head)):
             yield start, stop, "iban"
             return
-        if size < 7 or size > 90:
+        if size < 7 or size > LONGEST_WALLET:
             return
         value = data[start:end].decode()
         if (size == 42 and value.startswith("0x") and all(char in "0123456789abcdefABCDEF" for char in value[2:])) or (
-            26 <= size <= 90 and self._wallet(value)
+            size >= 25 and self._wallet(value)
         ):
             yield start, end, "crypto_wallet"
         elif size <= 18:
@@ -126,8 +118,12 @@ class Words:
 
     @staticmethod
     def _wallet(value: str) -> bool:
-        if value[:3].lower() in {"bc1", "tb1"} or value[:4].lower() == "ltc1":
+        if value.lower().startswith(("bc1", "tb1", "ltc1", "addr1", "stake1")):
             return sums.bech32(value)
+        if len(value) == MONERO:
+            return value[0] in "48" and sums.base58(value)
+        if value[0] == "r":
+            return len(value) <= 35 and any(map(str.isdigit, value)) and sums.base58check(value.translate(_OF_RIPPLE))
         return value[0] in "123LMDAT9" and len(value) <= 35 and sums.base58check(value)
 
     def _national(self, start: int, end: int, value: str) -> Iterator[Found]:
@@ -142,6 +138,8 @@ class Words:
             yield start, end, "passport"
 
     def _holds(self, rule: Rule, start: int, value: str) -> bool:
+        if rule.category == "national_id.gb" and self._beside.last(OTHER, start) > self._beside.last(_NINO, start):
+            return False  # it has no checksum
         return rule.check(value) and (not rule.words or self._beside.last(rule.words, start) >= 0)
 
     def _iban(self, start: int, country: str) -> int:
@@ -166,7 +164,7 @@ class Words:
             yield from self._ipv6(start, end, value)
         elif value.count(b".") >= 3:
             yield from self._ipv4(start, end, value)
-        elif (value[:1].isalpha() and value[-4:].isdigit()) or (value[-4:].isdigit() and b" " in value):
+        elif value[-4:].isdigit() and (value[-5:-4] in b" -/.") and any(map(_LETTERS.__contains__, value)):
             if self._beside.last(BORN, start) >= 0:
                 yield start, end, "date_of_birth"
         else:
@@ -199,6 +197,8 @@ class Words:
             yield start, start + len(address), "ip_address"
 
     def _ipv6(self, start: int, end: int, value: bytes) -> Iterator[Found]:
+        if value.count(b":") == 7 and set(value[2::3]) == {0x3A} and len(value) == 23:
+            return  # eight pairs are a device's number, or a fingerprint
         if value.endswith(b":") and not value.endswith(b"::"):
             value, end = value[:-1], end - 1
         if self._data[start - 1 : start] in (b":", b"_") or not any(0x30 <= char <= 0x39 for char in value) or len(value) < 6:
