@@ -36,7 +36,8 @@ def run(block: Block, gateway: Any) -> subprocess.CompletedProcess[str]:
     """Run a block as a reader would, against this gateway instead of the one on the usual port."""
     code = block.code.replace(USUAL_URL, gateway.url)
     commands = {"bash": ["bash", "-euo", "pipefail", "-c", code], "python": [sys.executable, "-W", "error", "-c", code]}
-    said = {"BASE": gateway.url, "KEY": gateway.demo_keys["unlimited"], "ADMIN_KEY": gateway.admin_key}
+    keys = {"KEY": gateway.demo_keys["unlimited"], "GUARDED_KEY": gateway.demo_keys["guarded"], "ADMIN_KEY": gateway.admin_key}
+    said = {"BASE": gateway.url, **keys}
     settings = {**os.environ, **said, "NO_PROXY": "127.0.0.1"}
     return subprocess.run(commands[block.language], cwd=ROOT, env=settings, capture_output=True, text=True, check=False, timeout=60)
 
