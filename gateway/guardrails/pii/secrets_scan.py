@@ -30,7 +30,7 @@ FORMS: tuple[tuple[str, bytes], ...] = (
     ("api_key.gateway", rb"gwk_[a-z0-9]{16}_[A-Za-z0-9_\-]{43}"),
     ("api_key.aws", rb"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}"),
     ("api_key.github", rb"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}"),
-    ("api_key.gitlab", rb"gl(?:pat|dt|rt|ft|soat|cbt)-[A-Za-z0-9_\-]{20,}"),
+    ("api_key.gitlab", rb"gl(?:pat|dt|rt|ft|soat|cbt|ptt|oas|agent)-[A-Za-z0-9_\-]{20,}(?:\.[0-9a-z]{2}\.[0-9a-z]{9})?"),
     ("api_key.google", rb"AIza[A-Za-z0-9_\-]{35}|GOCSPX-[A-Za-z0-9_\-]{24,}|ya29\.[A-Za-z0-9_\-]{20,}"),
     ("api_key.slack", rb"xox[abeoprs]-[A-Za-z0-9\-]{10,}|xapp-\d-[A-Za-z0-9\-]{20,}"),
     ("api_key.slack", rb"hooks\.slack\.com/services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{16,}"),
@@ -50,6 +50,34 @@ FORMS: tuple[tuple[str, bytes], ...] = (
     ("api_key.shopify", rb"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
     ("api_key.digitalocean", rb"do[opr]_v1_[a-f0-9]{64}"),
     ("api_key.telegram", rb"\d{8,10}:AA[A-Za-z0-9_\-]{33}"),
+    ("api_key.twilio", rb"(?:SK|AC)[0-9a-f]{32}"),
+    ("api_key.mailgun", rb"key-[0-9a-f]{32}"),
+    ("api_key.mailchimp", rb"[0-9a-f]{32}-us\d{1,2}"),
+    ("api_key.hashicorp", rb"hv[sbr]\.[A-Za-z0-9_\-]{24,}|\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_\-]{60,}"),
+    ("api_key.atlassian", rb"ATATT3[A-Za-z0-9_=\-]{60,}|ATCTT3[A-Za-z0-9_=\-]{60,}"),
+    ("api_key.doppler", rb"dp\.(?:pt|st|ct|scim|audit)\.[A-Za-z0-9._\-]{40,}"),
+    ("api_key.linear", rb"lin_(?:api|oauth)_[A-Za-z0-9]{32,}"),
+    ("api_key.notion", rb"ntn_[A-Za-z0-9]{40,}"),
+    ("api_key.figma", rb"fig[dou]_[A-Za-z0-9_\-]{36,}"),
+    ("api_key.new_relic", rb"NRAK-[A-Z0-9]{27}"),
+    ("api_key.grafana", rb"gl(?:sa|c)_[A-Za-z0-9+/=_]{32,}"),
+    ("api_key.replicate", rb"r8_[A-Za-z0-9]{37}"),
+    ("api_key.fireworks", rb"fw_[A-Za-z0-9]{20,}"),
+    ("api_key.age", rb"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
+    ("api_key.docker", rb"dckr_(?:pat|oat)_[A-Za-z0-9_\-]{20,}"),
+    ("api_key.discord", rb"\b[MNO][A-Za-z0-9_\-]{23,27}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{27,38}"),
+    ("api_key.postman", rb"PMAK-[0-9a-f]{24}-[0-9a-f]{34}"),
+    ("api_key.planetscale", rb"pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.=\-]{32,}"),
+    ("api_key.rubygems", rb"rubygems_[0-9a-f]{48}"),
+    ("api_key.sentry", rb"sntry[su]_[A-Za-z0-9+/=_]{40,}"),
+    ("api_key.supabase", rb"sb[p]_[0-9a-f]{40}|sb_secret_[A-Za-z0-9_\-]{20,}"),
+    ("api_key.tavily", rb"tvly-(?:dev-|prod-)?[A-Za-z0-9]{24,}"),
+    ("api_key.langsmith", rb"lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}"),
+    ("api_key.pinecone", rb"pcsk_[A-Za-z0-9_]{40,}"),
+    ("api_key.meta", rb"EAA[A-Za-z0-9]{90,}"),
+    ("api_key.square", rb"sq0[a-z]{3}-[A-Za-z0-9_\-]{22,}|EAAA[A-Za-z0-9_\-]{60}"),
+    ("api_key.airtable", rb"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}"),
+    ("api_key.nvidia", rb"nvapi-[A-Za-z0-9_\-]{60,}"),
     ("token.jwt", rb"eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]*){1,3}"),
 )  # fmt: skip
 _ANY_FORM = b"|".join(form for _, form in FORMS)
@@ -57,6 +85,8 @@ _ANY_FORM = b"|".join(form for _, form in FORMS)
 _BEGIN = rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _HEADER = rb"(?:(?:\s|\\[nr]){1,4}(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash):[^\n\\]{0,100}){0,6}"
 _BODY = rb"(?:[A-Za-z0-9+/=]{1,1000}|[\r\n\t]|\n {1,16}|\\[nrt\\]| [A-Za-z0-9+/=]{16,1000})*"
+_DIGITS = b"0123456789"
+_LETTERS = bytes(char for char in range(256) if chr(char).isalnum() or char in b" _-.")
 _END = rb"(?: ?-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----)?"
 _PEM = _BEGIN + _HEADER + _BODY + _END
 _OPEN_BEGIN = rb"-(?:-(?:-(?:-(?:-(?:B(?:E(?:G(?:I(?:N(?: [A-Z0-9 ]{0,48}-{0,5})?)?)?)?)?)?)?)?)?)?\z"
@@ -105,8 +135,13 @@ def find(_text: str, data: bytes) -> Iterator[Found]:
             place = match.start() + value.index(b":", value.index(b"://") + 3) + 1
             if not scanner(_STAND_INS).fullmatch(data[place : match.end() - 1]):
                 yield place, match.end() - 1, "url_credentials"
+    covered = 0
     for match in scanner(_ASSIGNED).finditer(data):
-        yield from _assigned(data, match)
+        if match.end() < covered:
+            continue  # a part of what was found
+        for found in _assigned(data, match):
+            covered = found[1]
+            yield found
 
 
 def _form(value: bytes) -> str:
@@ -114,8 +149,13 @@ def _form(value: bytes) -> str:
 
 
 def _mixed(value: bytes) -> bool:
-    """Whether it looks drawn by lot rather than written: letters and digits, and many different ones."""
-    return any(0x30 <= char <= 0x39 for char in value) and len(set(value)) >= 10
+    """Whether it looks drawn by lot rather than written: letters and digits, and many different ones.
+
+    Twenty letters without a digit are drawn now and then, forty hardly ever; `sk-` begins words of other kinds, too.
+    """
+    if len(set(value)) < 10:
+        return False
+    return value.translate(None, _DIGITS) != value or (value[:3] != b"sk-" and not value.islower() and b"-" not in value[6:])
 
 
 def _assigned(data: bytes, match: Any) -> Iterator[Found]:
@@ -143,17 +183,17 @@ def _named(kind: str, announced: bytes, before: bytes) -> str:
 
 
 def _is_value(text: bytes, kind: str, *, sure: bool, tight: bool) -> bool:
+    has_digit = text.translate(None, _DIGITS) != text
+    if kind != "password" and not (b" " not in text and len(text) >= 16 and (has_digit or text.endswith(b"="))):
+        return False
     if len(text) < 4 or scanner(_STAND_INS).fullmatch(text):
         return False
-    has_digit = any(0x30 <= char <= 0x39 for char in text)
     if kind == "password":
-        symbols = any(not (chr(char).isalnum() or char in b" _-.") for char in text)
+        symbols = bool(text.translate(None, _LETTERS))
         if b" " in text and not (has_digit and symbols):
             return False
         return tight or (sure and len(text) >= 6 and (has_digit or symbols)) or (has_digit and symbols and len(text) >= 6)
-    if b" " in text or len(text) < 16:
-        return False
-    return (sure or kind == "bearer") and has_digit and _entropy(text) >= 3.0
+    return (sure or kind == "bearer") and _entropy(text) >= 3.0
 
 
 def _entropy(text: bytes) -> float:

@@ -202,6 +202,15 @@ def made_keys() -> Iterator[tuple[str, str]]:
     yield "api_key.stripe", "sk_" + "live_" + lot(24)
     yield "api_key.gateway", "gwk_abcdefgh12345678_" + lot(43)
     yield "api_key.azure", lot(52) + "JQQJ99" + lot(26)
+    yield "api_key.huggingface", "hf_" + "aBcdeFghiJKlmNopqRstUvwXyzabCDefGh"
+    yield "api_key.gitlab", "glpat-" + lot(27) + ".01.a1b2c3d4e"
+    yield "api_key.twilio", "SK" + "0123456789abcdef" * 2
+    yield "api_key.hashicorp", "hvs." + lot(95)
+    yield "api_key.atlassian", "ATATT3xFfGF0" + lot(120) + "=0A1B2C3D"
+    yield "api_key.docker", "dckr_pat_" + lot(27)
+    yield "api_key.airtable", "pat" + lot(14) + "." + "0123456789abcdef" * 4
+    yield "api_key.discord", "M" + lot(25) + "." + lot(12)[:6] + "." + lot(38)
+    yield "api_key.nvidia", "nvapi-" + lot(64)
     yield "token.jwt", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0." + lot(43)
 
 
@@ -225,6 +234,7 @@ def test_finds_keys_whose_form_is_known(category: str, key: str) -> None:
         ("url_credentials", "postgres://bob:s3cr3t@db.example.com:5432/x", "s3cr3t"),
         ("token.bearer", "Authorization: Bearer abcdef0123456789abcdef", "abcdef0123456789abcdef"),
         ("token.basic", "Authorization: Basic dXNlcjpwYXNzd29yZDEyMw==", "dXNlcjpwYXNzd29yZDEyMw=="),
+        ("token.basic", "Authorization: Basic dXNlcjpVNlBKTWVoRktrUVA=", "dXNlcjpVNlBKTWVoRktrUVA="),
         ("secret", "api-key: 9f8e7d6c5b4a39281706f5e4d3c2b1a0", "9f8e7d6c5b4a39281706f5e4d3c2b1a0"),
     ],
 )
@@ -255,6 +265,8 @@ def test_finds_what_is_called_a_secret_and_leaves_its_name(category: str, text: 
             "signature: def foo(a, b)",
             "bearer token authentication",
             "sk-learn-is-a-python-library",
+            "hf_hub_download_with_many_options_of_it",
+            "glsa_is_a_prefix_of_grafana_and_no_more_than_that",
         ),
         *("def f(password: str, token: str) -> None", "git revert 5f5077f28cc5b83ffb39473b4ea9f1765be122ea", "password=[PASSWORD]"),
     ],

@@ -96,6 +96,7 @@ SECRET_FRAGMENTS = [
     *(PEM, PEM[:40], PEM[-40:], "-----BEGIN ", "-----", "PRIVATE KEY-----", JWT, JWT[:30]),
     *("sk-proj-abcDEF0123456789abcDEF0123456789", "AKIAIOSFODNN7EXAMPLE", AWS, 'password: "hunter2! ', "hunter2x9"),
     *("password", "Password: ", "pwd=", "hunter2!x", '"password": "', "api_key = ", "token: "),
+    *("hvs.aB3dE6gH9jK2aB3dE6gH9jK2", "key-" + "0123456789abcdef" * 2, "0123456789abcdef" * 2 + "-us12"),
     *("AccountKey=", "Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZg==", "Bearer "),
     *("postgres://user:", "s3cr3t!", "@db.example.com/x", "ghp_abcdefghijklmnopqrstuvwxyz0123456789", "secret"),
     *("=", ":", " ", " ", "\n", '"', "'", ";", ",", "."),
