@@ -6,6 +6,7 @@ record; what they said is in `draft.verdicts`, and from there in the record, in 
 
 import asyncio
 import fnmatch
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -55,7 +56,8 @@ class Guardian:
         self._vault = vault
         self._clock = clock
         self._built: dict[tuple[str, str], tuple[Guardrail, Guard]] = {}
-        self._chains: OrderedDict[tuple[tuple[str, ...], str], tuple[object, tuple[TenantRule, ...], Lineup]] = OrderedDict()
+        self._building = threading.Lock()  # they are built in threads
+        self._chains: OrderedDict[tuple[tuple[str, ...], str, str], tuple[object, tuple[TenantRule, ...], Lineup]] = OrderedDict()
 
     async def inspect(self, draft: Draft, request: Request, product: Product) -> tuple[Request, Guarded | None]:
         """Inspect a request.
@@ -101,7 +103,11 @@ class Guardian:
             GatewayError: Nobody could answer, or a guardrail refuses the request or the answer's form.
         """
         form = guarded.form
-        opened = await open_call(flight, request) if form is None else await self._in_form(open_call, flight, request, form, guarded)
+        try:
+            opened = await open_call(flight, request) if form is None else await self._in_form(open_call, flight, request, form, guarded)
+        except UpstreamError as exc:
+            guarded.told(exc)
+            raise
         await self._settled(flight, guarded, opened)
         return opened
 
@@ -170,7 +176,7 @@ class Guardian:
     async def _guards(self, request: Request, product: Product) -> Lineup:
         """Return the guardrails that hold for a call, in their order; put together once."""
         principal, known = request.principal, request.catalog.guardrails
-        key = (product.guardrails, principal.tenant)
+        key = (product.guardrails, principal.tenant, principal.data_zone)
         found = self._chains.get(key)
         if found is None or found[0] is not known or (found[1] is not principal.rules and found[1] != principal.rules):
             guards = await asyncio.to_thread(self._put_together, request, product)  # thousands of terms take their time
@@ -194,9 +200,11 @@ class Guardian:
         key = (tenant, config.id)
         found = self._built.get(key)
         if found is None or found[0] != config:
-            found = self._built[key] = (config, self._build(config))
-            if len(self._built) > REMEMBERED_CHAINS:
-                self._built.pop(next(iter(self._built)))
+            found = (config, self._build(config))
+            with self._building:
+                self._built[key] = found
+                if len(self._built) > REMEMBERED_CHAINS:
+                    self._built.pop(next(iter(self._built)))
         return found[1]
 
     async def warm(self, guardrails: Mapping[str, Guardrail], names: Iterable[str]) -> None:

@@ -225,7 +225,7 @@ class Chain:
             originals = [(each.category, side.texts[index][each.start : each.end]) for index, reading in found for each in reading.findings]
             masked = await self._mask(originals)
         for index, reading in found:
-            side.replace(index, _redacted(guard, side.texts[index], reading, masked))
+            side.replace(index, redacted(guard, side.texts[index], reading, masked))
 
     def _close(self, tally: Tally) -> Verdict:
         verdict = tally.verdict()
@@ -238,7 +238,8 @@ def _read(detector: Detector, side: Side, places: Sequence[int]) -> list[Reading
     return [read(texts[index], passages[index].role) for index in places]
 
 
-def _redacted(guard: Guard, text: str, reading: Reading, masked: Mapping[tuple[str, str], str]) -> str:
+def redacted(guard: Guard, text: str, reading: Reading, masked: Mapping[tuple[str, str], str]) -> str:
+    """Return a text without what was found in it; `masked` says what takes its place, the detector where it does not."""
     assert guard.detector is not None  # it says what takes the place of what it found
     parts, done = [], 0
     for finding in reading.findings:

@@ -13,7 +13,7 @@ import msgspec
 from gateway.domain.call import Call, Completion, Operation
 from gateway.domain.guardrails import INPUT, Action, BackendFilter, Direction, Fail, JsonSchema, Pii, SystemText, fail_of
 from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Role, Verdict
-from gateway.errors import GuardrailBlocked, GuardrailUnavailable
+from gateway.errors import GatewayError, GuardrailBlocked, GuardrailUnavailable
 from gateway.guardrails.backend_filter import unchecked
 from gateway.guardrails.blocked import blocked_answer, blocked_request
 from gateway.guardrails.chain import Chain, Note, Side
@@ -27,6 +27,7 @@ from gateway.guardrails.streams.arguments import is_json
 from gateway.guardrails.streams.stream import GuardedStream
 from gateway.guardrails.texts.answers import Answered, read_answer, with_answer_texts
 from gateway.guardrails.texts.passages import read_call, with_texts
+from gateway.guardrails.told import clear_error
 from gateway.ports import Clock
 
 # Above this, texts are found in a thread: it would hold up the other calls for milliseconds.
@@ -145,6 +146,10 @@ class Guarded:
     def original(self, text: str) -> str:
         """Return a text with its placeholders turned back."""
         return self._placeholders.text(text) if self._placeholders is not None else text
+
+    def told(self, error: GatewayError) -> None:
+        """Take out of a backend's refusal what the client may not have."""
+        clear_error(error, self._lineup.output, self.original)
 
     def close(self) -> None:
         """End what still runs."""

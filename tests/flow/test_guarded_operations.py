@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
-from gateway.domain.call import UpstreamRequest
-from tests.flow.guarding import EMAIL, SECRET
+from gateway.domain.call import Operation, UpstreamRequest
+from gateway.domain.catalog import Catalog
+from gateway.domain.guardrails import JsonSchema, Pii, Secrets
+from tests.fakes.upstream import Reply
+from tests.flow.guarding import CARD, EMAIL, SECRET, asking, content, guarded, prompt, sent
+from tests.flow.street import completion, failure, models
 from tests.flow.test_every_surface import FORM, SERVED
 from tests.flow.whole import Told, Whole, whole
 from tests.house.asks import ASKS, Ask
@@ -163,3 +168,46 @@ async def test_an_explanation_blocks_what_the_call_would_and_repeats_nothing(tmp
             assert (name, told.status, told.json["refusal"]["code"]) == (name, 200, "guardrail_blocked")
             assert SECRET.encode() not in told.bytes
         assert walked.sent == []
+
+
+async def test_a_backends_refusal_is_told_without_what_guardrails_find_in_it() -> None:
+    street = guarded(Pii(id="mask"), Secrets(id="block-secrets"))
+    said = iter([f"you said: I am <EMAIL_1>, and {CARD}", f"the key is {SECRET}"])
+    street.upstream.does = lambda _: Reply(status=400, steps=[json.dumps({"error": {"message": next(said), "code": "odd"}}).encode()])
+    assert (await street.refused(asking(f"I am {EMAIL}"))).message == f"you said: I am {EMAIL}, and [PAYMENT_CARD]"
+    assert (await street.refused(asking("What is it?"))).message == "[withheld by the gateway's guardrail 'block-secrets']"
+
+
+async def test_every_attempt_gets_the_masked_call() -> None:
+    street = guarded(Pii(id="mask"))
+    street.upstream.will(failure(500), failure(500), completion("Dear <EMAIL_1>"))
+    assert EMAIL in await content(street, asking(f"I am {EMAIL}"))
+    assert [EMAIL.encode() in each.body for each in street.upstream.requests] == [False] * 3
+
+
+async def test_a_request_for_repair_has_placeholders_still() -> None:
+    street = guarded(Pii(id="mask"), JsonSchema(id="form", schema={"enum": [EMAIL, "nobody"]}))
+    street.upstream.will(completion("<EMAIL_1>"), completion('"<EMAIL_1>"'))
+    assert await content(street, asking(f"Say {EMAIL} as JSON")) == json.dumps(EMAIL)
+    assert [EMAIL.encode() in each.body for each in street.upstream.requests] == [False] * 2
+    assert "is not JSON" in prompt(street)
+
+
+@pytest.mark.parametrize("native", [True, False])
+async def test_what_a_response_repeats_of_its_request_gets_its_originals_back(native: bool) -> None:
+    street = guarded(Pii(id="mask"))
+    model = msgspec.structs.replace(models()[0], capabilities=("responses",) if native else ("chat",))
+    street.catalog = Catalog((model,), tuple(street.catalog.products.values()), guardrails=street.catalog.guardrails)
+    street.upstream.does = lambda sent: Reply(steps=[answer_of(json.loads(sent.body))])
+    asked = {"model": "gpt-4o", "input": "Hi", "instructions": f"You serve {EMAIL}", "metadata": {"who": EMAIL}}
+    told = json.loads((await street.call(asked, operation=Operation.RESPONSES)).body)
+    assert EMAIL.encode() not in street.upstream.requests[0].body
+    assert ("metadata" in sent(street), "messages" in sent(street)) == (native, not native)
+    assert (told["instructions"], told["metadata"]) == (asked["instructions"], asked["metadata"])
+
+
+def answer_of(asked: dict[str, Any]) -> bytes:
+    if "messages" in asked:
+        return completion("Hi").steps[0]  # type: ignore[return-value]
+    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    return json.dumps({"id": "resp_1", "object": "response", "status": "completed", "output": [], "usage": usage, **asked}).encode()
