@@ -143,10 +143,12 @@ def _latencies(draft: Draft, now_s: float) -> tuple[float, ...]:
     """Return the parts of a call's time in the order of the record's last fields."""
     received_s = draft.inbound.received_s
     total_s = now_s - received_s
-    admission_s = (draft.admitted_s if draft.admitted_s is not None else now_s) - received_s
     last_byte_s = draft.last_byte_s if draft.last_byte_s is not None else now_s
     stream_s = last_byte_s - draft.first_token_s if draft.first_token_s is not None else 0.0
-    overhead_s = total_s - admission_s - draft.guard_s - draft.queue_s - draft.upstream_wait_s - stream_s
+    others_s = draft.guard_s + draft.queue_s + draft.upstream_wait_s + stream_s
+    # An explanation passes guardrails, and is never admitted.
+    admission_s = draft.admitted_s - received_s if draft.admitted_s is not None else total_s - others_s
+    overhead_s = total_s - admission_s - others_s
     return admission_s, draft.guard_s, draft.queue_s, draft.upstream_wait_s, stream_s, overhead_s, total_s
 
 

@@ -189,6 +189,10 @@ def test_the_latency_parts_sum_to_the_total_whatever_was_stamped() -> None:
     assert record.total_s == 8.0
     refused = finish(Draft(make_inbound(received_s=10.0)), 11.5, AT)
     assert (refused.admission_s, refused.overhead_s, refused.total_s) == (1.5, 0, 1.5)
+    explained = Draft(make_inbound(received_s=10.0))
+    explained.guard_s = 0.25
+    record = finish(explained, 11.5, AT)
+    assert (record.admission_s, record.guard_s, record.overhead_s, record.total_s) == (1.25, 0.25, 0, 1.5)
 
 
 async def test_records_are_written_in_the_background_soon() -> None:
