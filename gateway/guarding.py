@@ -149,6 +149,7 @@ class Guardian:
             outcome = Outcome.REPAIRED if fault is None else None
         tally.add(Reading((Finding(0, 0, "json_schema", reason=fault),) if fault is not None else ()), 0)
         flight.draft.verdicts.append(tally.verdict(outcome))
+        flight.draft.guard_s += tally.ms / 1000
         if fault is not None and guard.action is Action.BLOCK:
             opened.response.close()
             flight.usage = usage_of(opened)

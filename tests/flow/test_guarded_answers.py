@@ -17,6 +17,7 @@ from gateway.domain.guardrails import (
     Tools,
 )
 from gateway.errors import UpstreamError
+from gateway.guardrails.rules.schema import SchemaCheck
 from tests.fakes.upstream import Reply
 from tests.flow.guarding import CARD, EMAIL, HEADER, SECRET, asking, content, guarded, sent, texts, verdicts
 from tests.flow.street import DONE, STREAM, USAGE_JSON, completion, event, read, streamed, until
@@ -103,6 +104,15 @@ async def test_an_answer_without_its_form_is_asked_for_once_more_and_both_are_pa
     assert [each["outcome"] for each in await verdicts(street)] == ["repaired"]
     record = (await street.records())[-1]
     assert record["completion_tokens"] == 200
+
+
+async def test_looking_at_an_answers_form_is_time_in_guardrails(monkeypatch: pytest.MonkeyPatch) -> None:
+    street = guarded(JsonSchema(id="form", schema={"type": "object"}))
+    monkeypatch.setattr(SchemaCheck, "fault", lambda _check, _text: street.clock.advance(0.5))
+    street.upstream.will(completion("{}"))
+    await street.call()
+    record = await street.record()
+    assert (record["guard_s"], record["overhead_s"]) == (0.5, 0)
 
 
 async def test_an_answer_that_never_has_its_form_is_refused() -> None:
