@@ -46,6 +46,7 @@ _NEXT: Mapping[Direction, str] = {
 _CHAT_KEPT = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "prompt_filter_results", "usage")
 _MESSAGE_KEPT = ("id", "type", "role", "model", "usage")
 _RESPONSE_GONE = ("output", "output_text")
+_MENDABLE = ("size.", "tool")  # what is wrong with a request's form is what its sender has to know
 _FILTERS = ("content_filter_results", "content_filter_result")
 
 
@@ -58,7 +59,8 @@ def said_of(verdict: Verdict, message: str = "") -> str:
     """
     if message:
         return message
-    found = f" ({verdict.category})" if verdict.category else ""
+    told = verdict.reason if verdict.category.startswith(_MENDABLE) else ""
+    found = f" ({told or verdict.category})" if verdict.category else ""
     return f"The guardrail {verdict.guard!r} blocked {_WHAT[verdict.direction]}{found}; {_NEXT[verdict.direction]}."
 
 

@@ -199,9 +199,13 @@ async def test_a_finding_gives_the_call_a_class_and_the_class_its_way() -> None:
 
 async def test_sizes_and_tools_are_held_before_any_backend_is_asked() -> None:
     street = guarded(Size(id="size", characters=20), Tools(id="tools", deny=("shell*",)))
-    assert (await street.refused(asking("x" * 21))).code == "guardrail_blocked"
+    error = await street.refused(asking("x" * 21))
+    assert error.code == "guardrail_blocked"
+    assert "(21 characters, of which 20 are allowed); change it" in error.message
     tool = {"type": "function", "function": {"name": "shell_exec", "parameters": {}}}
-    assert (await street.refused(asking("hi", tools=[tool]))).code == "guardrail_blocked"
+    error = await street.refused(asking("hi", tools=[tool]))
+    assert error.code == "guardrail_blocked"
+    assert "(shell_exec is not allowed); change it" in error.message
     assert street.upstream.requests == []
 
 
