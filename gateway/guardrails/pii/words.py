@@ -25,16 +25,15 @@ _OF_RIPPLE = str.maketrans(
 )
 _WORD = rb"[LMDATr][A-Za-z0-9]{25,}|[A-Za-z]{1,6}\d[A-Za-z0-9]*|\d+[A-Za-z][A-Za-z0-9]*"
 _MONTH = rb"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]{0,6}"
+_ANY_MONTH = (  # of those languages, too, that write the day first
+    rb"(?:jan|ene|gen|feb|fev|f\xffv|m[a\xff]r|maart|apr|avr|abr|may|mai|mei|mag|maj|jun|jui|giu|jul|lug|aug|ago|ao\xff|sep|set|oct|okt|ott|out|"
+    rb"nov|dec|dez|dic|d\xffc)[a-z\xff]{0,7}"
+)
 _PLACES = (
     rb"(?i)\d+(?:\.\d+){3,}(?:/\d+)?|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,}(?:(?:\.\d{1,3}){3})?|\d{6}[-+A-FU-Y]\d{3}[0-9A-Z]\b|"
     rb"(?-i:[A-Z]{2} \d{2} \d{2} \d{2} [A-D])\b|\d{8}-[A-Z]\b|[XYZ]-\d{7}-?[A-Z]\b|\d{1,2}\.\d{3}\.\d{3}-K\b|[A-Z]\d{6}\(\d\)|"
-    rb"\d{1,2}(?:st|nd|rd|th|\.)? (?:of )?"
-    + _MONTH
-    + rb",? \d{4}\b|\d{1,2}[\-/.]"
-    + _MONTH
-    + rb"[\-/.]\d{4}\b|"
-    + _MONTH
-    + rb" \d{1,2}(?:st|nd|rd|th)?,? \d{4}\b"
+    rb"\d{1,2}(?:st|nd|rd|th|er|\.|\xff)? (?:of |de )?" + _ANY_MONTH + rb"(?:,| de)? \d{4}\b|"
+    rb"\d{1,2}[\-/.]" + _MONTH + rb"[\-/.]\d{4}\b|" + _MONTH + rb" \d{1,2}(?:st|nd|rd|th)?,? \d{4}\b"
 )
 _LOCAL = rb"[A-Za-z0-9\xff](?:[A-Za-z0-9\xff._%+\-'~!#$&*/=?^]{0,62}[A-Za-z0-9\xff_%+\-])?\z"
 _DOMAIN = rb"(?:[A-Za-z0-9\xff](?:[A-Za-z0-9\xff\-]{0,61}[A-Za-z0-9\xff])?\.){1,8}(?:xn--[A-Za-z0-9\-]{2,59}|[A-Za-z\xff]{2,24})"

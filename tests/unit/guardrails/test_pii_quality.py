@@ -137,6 +137,8 @@ NAMED = (
     ("crypto_wallet", "0xde0B295669a9FD93d5F28D9Ec85E40f4cb697BAe"), ("us_ssn", "social security number: 219099999"),
     ("payment_card", "4111\u200b1111\u200b1111\u200b1111"), ("phone", "call 020 7946 0958 after six"), ("phone", "Tel: 030/901820"),
     ("national_id.cl", "RUT 12531909-2"), ("national_id.cz", "rodné číslo 401228/787"), ("national_id.kr", "주민등록번호 210101-3123456"),
+    ("date_of_birth", "née le 3 février 1980"), ("date_of_birth", "nacido el 3 de septiembre de 1980"),
+    ("date_of_birth", "geboren am 3. März 1980"), ("date_of_birth", "né le 1er août 1980"), ("date_of_birth", "nato il 9 ottobre 1980"),
     ("date_of_birth", "D.O.B: 17-Oct-1956"), ("date_of_birth", "Birthday: 1980-01-02"), ("phone", "080-8676-9931"),
     ("payment_card", "6759297048790"), ("crypto_wallet", "rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh"),
     ("crypto_wallet", "LKDyYKsy8fHXjUyVZsVEF5XAVWbYQFQLkH"),
@@ -176,6 +178,7 @@ LOOK_ALIKES = (
     "1 2 3 4 5 6 7 8 9 10 11 12", "Rows 1234 5678 9012 3456", "OID 1.3.6.1.4.1.311", "arxiv 2103.12345", "CVE-2021-44228",
     "SKU 607.474.3541X, bin 49-59-90", "std::array<int, 4> v{192, 168, 0, 1};", "100.000.000 and 1.234.567,89", "meeting id 812 3456 7890",
     "Compute 04446 * 1320 - (377.84 / 27)", "5f5077f28cc5b83ffb39473b4ea9f1765be122ea", "holiday 25.12.2024 and 26.12.2024",
+    "le 3 février 1980, 3 de marzo de 2020",
     "Your order number is 2754797330.", "SKU XJ849374C", "P/N 640-685-0115R", "fingerprint d1:dd:e7:b1:aa:1f:f6:69",
     "<EMAIL_1> and <PHONE_12> and [EMAIL] and [NATIONAL_ID_DE]", "batch 4111-1111-1111-1112", "the year 1990-2020, call it a day",
 )  # fmt: skip
