@@ -89,6 +89,8 @@ def _remote_fault(guardrail: Remote) -> Fault | None:
         return "chunk", f"must be from {CHUNKS[0]} to {CHUNKS[1]} characters"
     if guardrail.mode == "during" and not set(directions_of(guardrail)) - {Direction.OUTPUT}:
         return "mode", "during is for what goes to the model; this guardrail looks at answers only"
+    if guardrail.mode == "during" and guardrail.label:
+        return "mode", "during is too late for a label: the call is with its model before there is a verdict; leave one of them out"
     return None
 
 

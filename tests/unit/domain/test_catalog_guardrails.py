@@ -109,6 +109,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("content-safety", {"direction": "output", "mode": "during"}, "mode"),
     ("protected-material", {"direction": "input"}, "direction"),
     ("protected-material", {"mode": "during"}, "mode"),
+    ("content-safety", {"mode": "during", "label": "confidential"}, "mode"),
     ("groundedness", {"direction": ["messages", "output"]}, "direction"),
     ("groundedness", {"threshold": 1}, "threshold"),
     ("terms", {"terms": []}, "terms"),
