@@ -80,11 +80,14 @@ FORMS: tuple[tuple[str, bytes], ...] = (
     ("api_key.nvidia", rb"nvapi-[A-Za-z0-9_\-]{60,}"),
     ("token.jwt", rb"eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]*){1,3}"),
 )  # fmt: skip
+# What begins like a JWT and has no dot for so long is held to be one: a stream cannot wait for its dots for ever.
+_LONG = 8 * 1024
+_LONG_TOKEN = rb"eyJ[A-Za-z0-9_\-.]+"
 _ANY_FORM = b"|".join(form for _, form in FORMS)
 
 _BEGIN = rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _HEADER = rb"(?:(?:\s|\\[nr]){1,4}(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash):[^\n\\]{0,100}){0,6}"
-_BODY = rb"(?:[A-Za-z0-9+/=]{1,1000}|[\r\n\t]|\n {1,16}|\\[nrt\\]| [A-Za-z0-9+/=]{16,1000})*"
+_BODY = rb"(?:[A-Za-z0-9+/=]|[\r\t]|\n {0,16}|\\[nrt\\]| [A-Za-z0-9+/=]{16})*"
 _DIGITS = b"0123456789"
 _LETTERS = bytes(char for char in range(256) if chr(char).isalnum() or char in b" _-.")
 _END = rb"(?: ?-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----)?"
@@ -111,7 +114,7 @@ _STAND_INS = (
     rb"(?i)(?-i:\$[A-Z_][A-Z0-9_]*)|%s|%[a-z0-9_]+%|\*+|\[[a-z0-9_]+\].*|<[a-z0-9_ \-]+>.*|"
     rb".*(?:your|example|changeme|placeholder|redacted|xxxx|\*\*\*|\.\.\.|environ|getenv|process\.env|config|settings|secrets?\.|"
     rb"vault|args\.|self\.|request\.).*|(?:none|null|nil|true|false|undefined|required|optional|string|str|secret|password|passwd|token|input|"
-    rb"prompt|the|your|a|an)\W*"
+    rb"prompt|the|your|a|an)[^\w\x80]*"  # a break may stand for a finding, and what holds one stands for nothing else
 )
 
 CATEGORIES = frozenset(
@@ -126,6 +129,10 @@ def find(_text: str, data: bytes) -> Iterator[Found]:
         start, end = match.span()
         if not (data[start - 1 : start].isalnum() or data[start - 1 : start] == b"_") and _mixed(data[start:end]):
             yield start, end, _form(data[start:end])
+    if len(data) > _LONG and b"eyJ" in data:
+        for match in scanner(_LONG_TOKEN).finditer(data):
+            if match.end() - match.start() > _LONG and not data[match.start() - 1 : match.start()].isalnum():
+                yield *match.span(), "token.jwt"
     if b"-----BEGIN" in data:
         for match in scanner(_PEM).finditer(data):
             yield match.start(), min(match.end(), match.start() + MAX_HELD), "private_key"

@@ -13,6 +13,7 @@ from gateway.ports import Clock
 
 CHUNK = 1000  # characters of a stretch, where a guardrail does not say
 TIMEOUT_S = 3.0
+TOO_LATE = "the stream ended first"
 _HIDDEN = "[REDACTED]"
 
 
@@ -76,6 +77,9 @@ class Reader:
                 reading = (await self.service.inspect([Passage((), text, Role.ASSISTANT)], sources, tenant=tenant))[0]
         except TimeoutError as exc:
             raise GuardrailUnavailable("timeout") from exc
+        except asyncio.CancelledError:
+            self.tally.failed(TOO_LATE)
+            raise
         finally:
             self.tally.ms += (self._clock.now_s() - started_s) * 1000
         self.tally.add(Reading((), reading.score), 0)

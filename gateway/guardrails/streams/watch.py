@@ -25,12 +25,10 @@ from gateway.domain.guardrails import Action, Direction, Fail, fail_of
 from gateway.domain.verdicts import Passage, Verdict
 from gateway.errors import GuardrailUnavailable
 from gateway.guardrails.kinds import AnswerRule, Guard
-from gateway.guardrails.streams.reader import Reader
+from gateway.guardrails.streams.reader import TOO_LATE, Reader
 from gateway.guardrails.streams.window import Found
 from gateway.guardrails.tally import Tally
 from gateway.ports import Clock
-
-_TOO_LATE = "the stream ended first"
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -171,7 +169,7 @@ class Watch:
             if reader.detector is not None:
                 reader.count(reader.read(text).findings, len(text))
             elif not self._running:
-                reader.tally.failed(_TOO_LATE)
+                reader.tally.failed(TOO_LATE)
             elif not reader.off:
                 task = asyncio.create_task(self._report(reader, text))
                 self._tasks.add(task)
@@ -201,6 +199,6 @@ class Watch:
         if self._tasks:
             for reader in self.reported:
                 if reader.service is not None:
-                    reader.tally.failed(_TOO_LATE)
+                    reader.tally.failed(TOO_LATE)
         for _, tally in self.tallies.values():
             self._note(tally.verdict())

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.verdicts import NOTHING_FOUND, Finding
-from gateway.guardrails.pii.detector import PiiDetector
+from gateway.guardrails.pii.detector import MAX_HELD, PiiDetector
 
 PERSONAL, SECRETS = PiiDetector(), PiiDetector(secrets=True)
 PEM = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEAq7f0\nabcd+/12\n" * 3 + "-----END RSA PRIVATE KEY-----"
@@ -44,6 +44,9 @@ FRAGMENTS = [
         "born on ",
         "10/23/1951",
         "17-Oct-1956",
+        "3 de septiembre de 1980",
+        "1er août 1980",
+        "né le ",
         "LKDyYKsy8fHXjUyVZsVEF5XAVWbYQFQLkH",
         "080-8676-9931",
     ),
@@ -178,6 +181,7 @@ def test_any_text_in_single_characters_is_read_as_the_whole(detector: PiiDetecto
 @settings(max_examples=300, deadline=None)
 @given(texts)
 @example("ana.lee@mail.example.co.uk(305) 555-0177")
+@example("passport LKDyYKsy8fHXjUyVZsVEF5XAVWbYQFQLkH(305) 555-0177")
 def test_a_redacted_text_holds_no_personal_data(text: str) -> None:
     once = redacted(PERSONAL, text)
     assert redacted(PERSONAL, once) == once
@@ -185,6 +189,7 @@ def test_a_redacted_text_holds_no_personal_data(text: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(secret_texts)
+@example('"password": "password' + PEM)
 def test_a_redacted_text_holds_no_secrets(text: str) -> None:
     once = redacted(SECRETS, text)
     assert redacted(SECRETS, once) == once
@@ -195,6 +200,20 @@ def test_what_is_found_at_one_place_does_not_depend_on_what_is_found_at_another(
     then = "words that reach back to nothing at all; " * 4 + f"key={AWS}."
     assert SECRETS.read(first).findings == SECRETS.read(first + then).findings[:1]
     assert redacted(SECRETS, first) == 'password: "[API_KEY_AWS]" and then '
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_a_token_longer_than_what_is_held_does_not_get_out(size: int) -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkw" * (MAX_HELD // 20) + "." + "dozjgNryP4" * size
+    text = f"a {token} b"
+    assert redacted(SECRETS, text) == "a [TOKEN_JWT] b"
+    check(SECRETS, text, list(range(0, len(text), 1009)))
+
+
+def test_a_private_key_that_is_indented_is_found_to_its_end() -> None:
+    lines = PEM.replace("\n", "\n    ")
+    assert redacted(SECRETS, f"key: |\n    {lines}\nport: 80") == "key: |\n    [PRIVATE_KEY]\nport: 80"
+    check(SECRETS, f"key: |\n    {lines}\nport: 80", list(range(400)))
 
 
 PLAIN = "It's the summary of March, by the well-known IT team. Über alles, naïve! 日本 "

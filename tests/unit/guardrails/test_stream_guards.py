@@ -1,6 +1,7 @@
 """What guardrails of streams are made of: services, rules, the backend's own filter."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 from gateway.domain.call import Operation
@@ -102,6 +103,17 @@ async def test_a_question_that_nobody_waits_for_any_more_is_let_go() -> None:
     client.stream.close()
     await asyncio.sleep(0)
     assert service.let_go
+    assert client.outcomes == {"safety": "unavailable"}
+
+
+async def test_a_client_that_goes_while_a_question_is_asked_leaves_it_unavailable() -> None:
+    client = Client(call_of(Operation.CHAT), [asking(_Endless("evil"))])
+    asked = asyncio.create_task(client.read([chunk({"content": "evil " * 250})], end=False))
+    await asyncio.sleep(0)
+    asked.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asked
+    client.stream.close()
     assert client.outcomes == {"safety": "unavailable"}
 
 
