@@ -98,7 +98,7 @@ class Numbers:
                     begin, rules = start - 1, FORMS.get(b"(" + mask)
                 if rules and (found := self._checked(begin, end, rules, groups, first, last)):
                     yield found
-                if mask not in BEGINNINGS and not opened:
+                if mask not in BEGINNINGS and not (opened and b"(" + mask in BEGINNINGS):
                     break
 
     def _checked(self, start: int, end: int, rules: list[Rule], groups: list[tuple[int, int]], first: int, last: int) -> Found | None:
