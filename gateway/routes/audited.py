@@ -60,9 +60,9 @@ async def audited(gateway: Gateway, inbound: Inbound, asked: Asked, act: Act, re
 
 def _seen(right: Right, value: Any) -> Any:
     """Return what the trail may see of a document or an answer."""
-    if not right.withheld or not isinstance(value, dict):
+    if not right.shown or not isinstance(value, dict):
         return value
-    return {name: member for name, member in value.items() if name not in right.withheld}
+    return {name: member for name, member in value.items() if name in right.shown}
 
 
 def _refuse(fault: GatewayError | None) -> None:

@@ -25,14 +25,14 @@ class Right(msgspec.Struct, frozen=True):
         route: As registered.
         action: What the audit trail calls it; reads have one too, and leave no entry.
         role: The least that who asks must have.
-        withheld: Members of the document and of the answer that the audit trail does not get to see.
+        shown: Members of the document and of the answer that alone the audit trail gets to see; empty for all.
     """
 
     method: str
     route: str
     action: str
     role: Role = ADMIN
-    withheld: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
 
 _SUBSCRIPTION = "manage/subscriptions/{subscription}"
@@ -46,7 +46,7 @@ RIGHTS = (
     Right("GET", "manage/tenants/{tenant}/rules", "tenant.rules.read", TENANT),
     Right("PUT", "manage/tenants/{tenant}/rules", "tenant.rules.change", TENANT),
     Right("GET", "manage/guardrails", "guardrail.list"),
-    Right("POST", "manage/guardrails/test", "guardrail.test", TENANT, ("text", "request")),
+    Right("POST", "manage/guardrails/test", "guardrail.test", TENANT, ("guardrails", "direction", "outcome", "verdicts")),
     Right("GET", "manage/guardrails/report", "guardrail.report", TENANT),
     Right("GET", "manage/products", "product.list", TENANT),
     Right("POST", "manage/products", "product.create"),

@@ -107,6 +107,8 @@ def test_guardrails_are_tried_without_a_model_and_the_trail_does_not_get_the_tex
     assert "ann@contoso.com" not in json.dumps(whole)
     blocked = made(gateway, "guardrails/test", {"guardrails": [terms("names", "Bluebird")], "text": "About Bluebird"})
     assert (blocked["outcome"], blocked["text"]) == ("blocked", None)
+    misspelt = {"guardrails": ["mask-pii"], "txt": "I am ann@contoso.com"}
+    assert manage(gateway, "POST", "guardrails/test", misspelt).status == 400
     trail = manage(gateway, "GET", "audit?action=guardrail.test&limit=1000").body.decode()
     assert "mask-pii" in trail
     assert "ann@contoso.com" not in trail

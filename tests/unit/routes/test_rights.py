@@ -84,5 +84,5 @@ def test_a_path_says_which_methods_it_takes() -> None:
 
 
 def test_what_is_tried_on_guardrails_is_kept_from_the_trail() -> None:
-    withheld = {right.action: right.withheld for right in RIGHTS if right.withheld}
-    assert withheld == {"guardrail.test": ("text", "request")}
+    shown = {right.action: right.shown for right in RIGHTS if right.shown}
+    assert shown == {"guardrail.test": ("guardrails", "direction", "outcome", "verdicts")}
