@@ -25,6 +25,7 @@ from gateway.guardrails.guarded import Guarded, Lineup, line_up
 from gateway.guardrails.kinds import Guard
 from gateway.guardrails.masking.vault import Vault
 from gateway.guardrails.rules.schema import SchemaCheck, repair_call
+from gateway.guardrails.seen import Seen
 from gateway.guardrails.tally import Tally
 from gateway.metering.draft import Draft
 from gateway.opening import Opened, read_whole, text_of, usage_of
@@ -55,6 +56,7 @@ class Guardian:
         self._build = build
         self._vault = vault
         self._clock = clock
+        self._seen = Seen()
         self._built: dict[tuple[str, str], tuple[Guardrail, Guard]] = {}
         self._building = threading.Lock()  # they are built in threads
         self._chains: OrderedDict[tuple[tuple[str, ...], str, str], tuple[object, tuple[TenantRule, ...], Lineup]] = OrderedDict()
@@ -78,7 +80,7 @@ class Guardian:
             return request, None
         lineup = await self._guards(request, product)
         started_s = self._clock.now_s()
-        guarded = Guarded(lineup, self._vault, request.principal.tenant, _session(request), draft.verdicts.append, self._clock)
+        guarded = Guarded(lineup, self._vault, request.principal.tenant, _session(request), draft.verdicts.append, self._clock, self._seen)
         try:
             call = await guarded.request(request.call, request.looked_up)
         finally:

@@ -8,6 +8,7 @@ direction in which there was something to read.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
@@ -16,6 +17,7 @@ from gateway.domain.guardrails import Action, Direction, Fail, fail_of
 from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Role, Verdict
 from gateway.errors import GuardrailUnavailable
 from gateway.guardrails.kinds import EVERYBODY, Detector, Guard
+from gateway.guardrails.seen import Seen
 from gateway.guardrails.tally import Tally
 from gateway.ports import Clock
 
@@ -41,7 +43,7 @@ class Side:
         sources: Of an answer: its request's passages.
     """
 
-    __slots__ = ("changed", "groups", "large", "passages", "sources", "texts", "unread")
+    __slots__ = ("_digests", "_newest", "changed", "groups", "large", "passages", "sources", "texts", "unread")
 
     def __init__(
         self, passages: Sequence[Passage], unread: Sequence[str] = (), *, output: bool = False, sources: Sequence[Passage] = ()
@@ -52,6 +54,9 @@ class Side:
         self.changed: set[int] = set()
         self.unread = unread
         self.sources = sources
+        # The last message is what is new; what is not in it was there in the call before.
+        self._newest = () if output or not passages else passages[-1].path[:2]
+        self._digests: dict[int, bytes] = {}
         self.groups: dict[Direction, list[int]] = {}
         if output:
             self.groups[Direction.OUTPUT] = list(range(len(passages)))
@@ -67,6 +72,15 @@ class Side:
         if guard.roles is EVERYBODY:
             return places
         return [index for index in places if self.passages[index].role in guard.roles]
+
+    def digest(self, index: int) -> bytes | None:
+        """Return by what a text can be known again; None where it is new, or changed, and will hardly come back."""
+        if not self._newest or self.passages[index].path[:2] == self._newest or index in self.changed:
+            return None
+        found = self._digests.get(index)
+        if found is None:
+            found = self._digests[index] = hashlib.blake2b(self.texts[index].encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        return found
 
     def skips(self, direction: Direction) -> str:
         """Return what of a direction nobody can read; empty where all can be read."""
@@ -92,9 +106,13 @@ class Chain:
         clock: The time.
         note: Takes each verdict.
         mask: Gives placeholders, for guardrails whose redaction can be taken back.
+        seen: What detectors read before; None where nothing is remembered.
     """
 
-    def __init__(self, guards: Sequence[Guard], tenant: str, clock: Clock, note: Note, mask: Mask | None = None) -> None:
+    def __init__(
+        self, guards: Sequence[Guard], tenant: str, clock: Clock, note: Note, mask: Mask | None = None, seen: Seen | None = None
+    ) -> None:
+        self._seen = seen
         self._tenant = tenant
         self._guards = guards
         self._clock = clock
@@ -154,9 +172,9 @@ class Chain:
         readings: list[Reading] = []
         if guard.detector is not None:
             if side.large:
-                readings = await asyncio.to_thread(_read, guard.detector, side, places)
+                readings = await asyncio.to_thread(self._read, guard.detector, side, places)
             else:
-                readings = _read(guard.detector, side, places)
+                readings = self._read(guard.detector, side, places)
             if guard.service is None and not skips and all(each is NOTHING_FOUND for each in readings):  # nearly every call
                 scanned, ms = sum([len(side.texts[index]) for index in places]), round((self._clock.now_s() - started_s) * 1000, 3)
                 self._note(Verdict(guard.config.id, direction, Outcome.PASSED, scanned=scanned, ms=ms))
@@ -167,6 +185,22 @@ class Chain:
         await self._take(guard, tally, side, list(zip(places, readings, strict=False)))
         tally.ms += (self._clock.now_s() - started_s) * 1000
         return tally
+
+    def _read(self, detector: Detector, side: Side, places: Sequence[int]) -> list[Reading]:
+        readings = []
+        for index in places:
+            role, digest = side.passages[index].role, side.digest(index) if self._seen is not None else None
+            if self._seen is None or digest is None:
+                readings.append(detector.read(side.texts[index], role))
+                continue
+            key = (self._tenant, detector, role, digest)
+            reading = self._seen.get(key)
+            if reading is None:
+                reading = detector.read(side.texts[index], role)
+                if not reading.findings:
+                    self._seen.put(key, reading)
+            readings.append(reading)
+        return readings
 
     async def _ask(self, side: Side, waiting: list[_Waiting]) -> tuple[Guard, Verdict] | None:
         """Ask the services: those that redact one after the other, before anybody else is shown the text."""
@@ -231,11 +265,6 @@ class Chain:
         verdict = tally.verdict()
         self._note(verdict)
         return verdict
-
-
-def _read(detector: Detector, side: Side, places: Sequence[int]) -> list[Reading]:
-    read, texts, passages = detector.read, side.texts, side.passages
-    return [read(texts[index], passages[index].role) for index in places]
 
 
 def redacted(guard: Guard, text: str, reading: Reading, masked: Mapping[tuple[str, str], str]) -> str:

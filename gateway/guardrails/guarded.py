@@ -23,6 +23,7 @@ from gateway.guardrails.masking.placeholders import Placeholders
 from gateway.guardrails.masking.vault import Vault
 from gateway.guardrails.pii.detector import placeholder_name
 from gateway.guardrails.rules.system_text import with_system_text
+from gateway.guardrails.seen import Seen
 from gateway.guardrails.streams.arguments import is_json
 from gateway.guardrails.streams.stream import GuardedStream
 from gateway.guardrails.texts.answers import Answered, read_answer, with_answer_texts
@@ -81,9 +82,11 @@ class Guarded:
         session: What keeps placeholders the same from call to call; empty for this call alone.
         note: Takes each verdict.
         clock: The time.
+        seen: What detectors read before; None where nothing is remembered.
     """
 
-    def __init__(self, lineup: Lineup, vault: Vault, tenant: str, session: str, note: Note, clock: Clock) -> None:
+    def __init__(self, lineup: Lineup, vault: Vault, tenant: str, session: str, note: Note, clock: Clock, seen: Seen | None = None) -> None:
+        self._seen = seen
         self._lineup = lineup
         self._vault = vault
         self._tenant = tenant
@@ -117,7 +120,7 @@ class Guarded:
         found = self._given = _with_documents(read.passages, looked_up)
         side = Side(found, read.unread)
         lineup = self._lineup
-        chain = Chain(lineup.before, self._tenant, self._clock, self._note, self._mask)
+        chain = Chain(lineup.before, self._tenant, self._clock, self._note, self._mask, self._seen)
         if blocked := chain.judge(Direction.MESSAGES, lambda guard: guard.rule(call) if guard.rule is not None else None):
             raise _refusal(blocked)
         if lineup.masks is not None:

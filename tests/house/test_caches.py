@@ -63,6 +63,8 @@ APART = {
     "guardrails/injection/model.py:bundled_model": ALIKE,
     "guardrails/injection/patterns.py:_signs": ALIKE,
     "guardrails/injection/patterns.py:bundled_rules": ALIKE,
+    "guardrails/seen.py:self._older": "the key names the tenant",
+    "guardrails/seen.py:self._younger": "the key names the tenant",
     "guardrails/services/remembered.py:self._verdicts": "the key names the tenant",
     "guardrails/masking/vault.py:self._kept": "the key names the tenant",
     "guardrails/rules/languages.py:_signs": ALIKE,
