@@ -31,7 +31,7 @@ LONGEST_TOKEN = 512  # characters without a blank, longer than any address
 CONTEXT = REACH + 16
 
 # Which name findings get that overlap.
-_SURER = ("private_key", "payment_card", "iban", "email", "crypto_wallet", "ip_address", "us_ssn", "", "date_of_birth", "passport", "phone")
+_SURER = ("private_key", "iban", "payment_card", "email", "crypto_wallet", "ip_address", "us_ssn", "", "date_of_birth", "passport", "phone")
 _ROUNDS = 4
 _BESIDE = 4  # characters, across which what stands beside a finding may hang together with it
 _APART = b' \t\r\n",;<>[]{}|`\x80'

@@ -21,7 +21,7 @@ _SPECIALS = {"Pd": 0x2D, "Zs": 0x20, "Zl": 0x0A, "Zp": 0x0A, "Cf": HIDDEN, "Mn":
 _NAME = "gateway.same-length"
 _BARRIER = (
     r"(?:\d(?:[-. /()]{0,2}\d){3,}|::|[0-9A-Fa-f]:[0-9A-Fa-f]{1,4}:|\d[A-Za-z]{1,8}\d[A-Za-z0-9]{4}|"
-    r"\b[A-Za-z]{1,6}\d[A-Za-z]?\d[A-Za-z0-9]{3}|[A-Za-z0-9]{25}|@|[A-Z0-9]\]|_\d+>)"
+    r"\b[A-Za-z]{1,6}\d[A-Za-z]?\d[A-Za-z0-9]{3}|[A-Za-z0-9]{15}\d|\d[A-Za-z0-9]{15}|@|[A-Z0-9]\]|_\d+>)"
 )
 
 

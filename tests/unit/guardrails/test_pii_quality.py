@@ -139,6 +139,7 @@ NAMED = (
     ("national_id.cl", "RUT 12531909-2"), ("national_id.cz", "rodné číslo 401228/787"), ("national_id.kr", "주민등록번호 210101-3123456"),
     ("date_of_birth", "née le 3 février 1980"), ("date_of_birth", "nacido el 3 de septiembre de 1980"),
     ("date_of_birth", "geboren am 3. März 1980"), ("date_of_birth", "né le 1er août 1980"), ("date_of_birth", "nato il 9 ottobre 1980"),
+    ("national_id.de", "Steueridentifikationsnummer: 86095742719"), ("iban", "AE67 0480 3454 0471 3074 464"),
     ("date_of_birth", "D.O.B: 17-Oct-1956"), ("date_of_birth", "Birthday: 1980-01-02"), ("phone", "080-8676-9931"),
     ("payment_card", "6759297048790"), ("crypto_wallet", "rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh"),
     ("crypto_wallet", "LKDyYKsy8fHXjUyVZsVEF5XAVWbYQFQLkH"),
