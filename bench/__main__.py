@@ -28,6 +28,7 @@ BODIES = [body(f"country number {number}") for number in range(4001)]  # more th
 LONG_BODIES = [body(f"country number {number}", 40) for number in range(501)]
 POOLED = [each.replace(b'"gpt-4o"', b'"gpt-4o-five"') for each in BODIES]
 STREAM_BODY = body("France", stream=True)
+LETTERS_BODY = body("France", stream=True, metadata={"stamp": "letters"})
 PATH = "/v1/chat/completions"
 AZURE_PATH = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
 
@@ -139,6 +140,7 @@ async def main(options: argparse.Namespace) -> None:
         if "failover" in options.what:
             await failover(targets["gateway"])
         if "guards" in options.what:
+            await guards.streams(port, keys, pid, LETTERS_BODY, options.rounds, progress)
             await guards.main(port, keys, pid, {"0.6 KB": BODIES, "4 KB": LONG_BODIES}, options.rounds, options.seconds, progress)
 
 

@@ -3,7 +3,8 @@
 `python -m bench.upstream PORT`. POST with `"stream":true` anywhere in the body streams `CHUNKS` chunks, one every
 `GAP_S`; each carries the time it was written (seconds on the machine-wide monotonic clock). All else gets one answer;
 the deployment `fails` answers 500 at once, `hangs` answers after `HANG_S`. As at Azure, a stream whose body has
-`"include_usage":true` ends with a usage chunk, and `"usage":null` ends all others.
+`"include_usage":true` ends with a usage chunk, and `"usage":null` ends all others. Where the body has `"stamp":"letters"`, the time
+is a word, which no guardrail holds back.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import uvloop
 CHUNKS = 50
 GAP_S = 0.020
 HANG_S = 30.0
+LETTERS = str.maketrans("0123456789.", "bfgkqvwxyzh")  # no month can be spelt with them
 FAILURE = b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 ANSWER = json.dumps({
     "id": "chatcmpl-bench", "object": "chat.completion", "created": 1700000000, "model": "gpt-4o-2024-11-20",
@@ -47,6 +49,7 @@ class Backend(asyncio.Protocol):
         self.transport = transport
         self.buffer = b""
         self.usage = False
+        self.letters = False
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -64,6 +67,7 @@ class Backend(asyncio.Protocol):
                 asyncio.get_running_loop().call_later(HANG_S, self.answer)
             elif b'"stream":true' in body:
                 self.usage = b'"include_usage":true' in body
+                self.letters = b'"stamp":"letters"' in body
                 self.transport.write(STREAM_HEAD + framed(event('{"content":"","role":"assistant"}', usage=self.usage)))
                 loop = asyncio.get_running_loop()
                 loop.call_later(GAP_S, self.chunk, loop.time() + GAP_S, 0)
@@ -79,7 +83,9 @@ class Backend(asyncio.Protocol):
             return
         loop = asyncio.get_running_loop()
         if index < CHUNKS:
-            self.transport.write(framed(event(f'{{"content":"{time.perf_counter():.6f}"}}', usage=self.usage)))
+            stamp = f"{time.perf_counter():.6f}"
+            said = stamp.translate(LETTERS) + " " if self.letters else stamp
+            self.transport.write(framed(event(f'{{"content":"{said}"}}', usage=self.usage)))
             loop.call_at(due_s + GAP_S, self.chunk, due_s + GAP_S, index + 1)
         else:
             usage = framed(USAGE) if self.usage else b""

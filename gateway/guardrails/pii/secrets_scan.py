@@ -125,14 +125,7 @@ CATEGORIES = frozenset(
 
 def find(_text: str, data: bytes) -> Iterator[Found]:
     """Find the credentials of a text."""
-    for match in scanner(_ANY_FORM).finditer(data):
-        start, end = match.span()
-        if not (data[start - 1 : start].isalnum() or data[start - 1 : start] == b"_") and _mixed(data[start:end]):
-            yield start, end, _form(data[start:end])
-    if len(data) > _LONG and b"eyJ" in data:
-        for match in scanner(_LONG_TOKEN).finditer(data):
-            if match.end() - match.start() > _LONG and not data[match.start() - 1 : match.start()].isalnum():
-                yield *match.span(), "token.jwt"
+    yield from _keys(data)
     if b"-----BEGIN" in data:
         for match in scanner(_PEM).finditer(data):
             yield match.start(), min(match.end(), match.start() + MAX_HELD), "private_key"
@@ -149,6 +142,17 @@ def find(_text: str, data: bytes) -> Iterator[Found]:
         for found in _assigned(data, match):
             covered = found[1]
             yield found
+
+
+def _keys(data: bytes) -> Iterator[Found]:
+    for match in scanner(_ANY_FORM).finditer(data):
+        start, end = match.span()
+        if not (data[start - 1 : start].isalnum() or data[start - 1 : start] == b"_") and _mixed(data[start:end]):
+            yield start, end, _form(data[start:end])
+    if len(data) > _LONG and b"eyJ" in data:
+        for match in scanner(_LONG_TOKEN).finditer(data):
+            if match.end() - match.start() > _LONG and not data[match.start() - 1 : match.start()].isalnum():
+                yield *match.span(), "token.jwt"
 
 
 def _form(value: bytes) -> str:
