@@ -12,7 +12,7 @@ from gateway.domain.access import Principal
 from gateway.domain.catalog import Catalog
 from gateway.domain.deployment import Protocol
 from gateway.domain.guardrails import Action, Fail, Guardrail, Pii, Secrets, Size, SystemText, Terms
-from gateway.domain.labels import read_labels
+from gateway.domain.labels import Labels, read_labels
 from gateway.domain.request import Request
 from gateway.errors import GuardrailBlocked, GuardrailUnavailable
 from gateway.guarding import REMEMBERED_CHAINS, Guardian
@@ -204,3 +204,34 @@ async def test_warming_builds_what_products_name_before_the_first_call() -> None
     assert worker.built == ["s", "guide"]
     await worker.ask()
     assert worker.built == ["s", "guide", "falcon"]
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        pytest.param({}, True, id="itself"),
+        pytest.param({"user": "ben"}, False, id="another-user"),
+        pytest.param({"session": "s2"}, False, id="another-session"),
+        pytest.param({"session": ""}, False, id="no-session"),
+        pytest.param({"subscription": "sub_2"}, False, id="another-subscription"),
+        pytest.param({"tenant": "fabrikam"}, False, id="another-tenant"),
+    ],
+)
+async def test_a_session_is_one_users_of_one_subscription_and_numbers_go_on_in_no_other(other: dict[str, str], same: bool) -> None:
+    worker = Worker(Pii(id="p"))
+    first = {"tenant": "contoso", "subscription": "sub_1", "user": "ann", "session": "s1"}
+    sent, given = [], []
+    for who, text in ((first, "ann@contoso.com, ben@contoso.com"), (first | other, "ben@contoso.com")):
+        principal = make_principal(tenant=who["tenant"], subscription=who["subscription"])
+        document = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}
+        model = worker.known.find("gpt-4o")
+        assert model is not None
+        labels = Labels(user=who["user"], session=who["session"])
+        request = Request(make_call(document), model, worker.known, principal, labels, 100.0)
+        request, guarded = await worker.guardian.inspect(Draft(make_inbound(document)), request, worker.product)
+        assert guarded is not None
+        sent.append(request.call.document["messages"][0]["content"])
+        given.append(guarded.original("<EMAIL_1> <EMAIL_2> <EMAIL_3>"))
+    assert sent == ["<EMAIL_1>, <EMAIL_2>", "<EMAIL_2>" if same else "<EMAIL_1>"]
+    mine = "<EMAIL_1> ben@contoso.com <EMAIL_3>" if same else "ben@contoso.com <EMAIL_2> <EMAIL_3>"
+    assert given == ["ann@contoso.com ben@contoso.com <EMAIL_3>", mine]  # what was masked in this call, and nothing else

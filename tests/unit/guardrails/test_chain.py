@@ -152,6 +152,13 @@ async def test_a_service_that_could_not_run_refuses_the_call_where_it_fails_clos
     assert run.told[0].reason == "it is down"
 
 
+async def test_of_several_that_could_not_run_the_first_that_fails_closed_is_named() -> None:
+    down = GuardrailUnavailable("down")
+    guards = [asks("open", Word("-", fails=down), fail=Fail.OPEN), asks("a", Word("-", fails=down)), asks("b", Word("-", fails=down))]
+    with pytest.raises(GuardrailUnavailable, match="'a'"):
+        await Run(*guards).over("text")
+
+
 async def test_a_service_that_could_not_run_lets_the_call_pass_where_it_fails_open() -> None:
     run = Run(asks("safety", Word("-", fails=GuardrailUnavailable("it is down")), fail=Fail.OPEN))
     assert (await run.over("text"))[1] is None
@@ -222,7 +229,7 @@ async def test_an_image_alone_is_skipped_and_its_service_not_asked() -> None:
     service = Word("-")
     run = Run(asks("safety", service))
     await run.over(unread=("image",))
-    assert (run.outcomes, service.seen) == ([("safety", "skipped")], [])
+    assert (run.outcomes, service.tenants) == ([("safety", "skipped")], set())
 
 
 async def test_what_was_found_beside_what_cannot_be_read_still_blocks() -> None:
