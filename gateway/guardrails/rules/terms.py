@@ -56,9 +56,14 @@ class Lexicon:
         self._longest = max(map(len, self._sorted))
         self._pattern = _compiled(self._edges)
 
-    def find(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Yield the terms in a text, from left to right: first character, end, the term as it is folded."""
-        data = fold_bytes(text)
+    def find(self, text: str, data: bytes | None = None) -> Iterator[tuple[int, int, str]]:
+        """Yield the terms in a text, from left to right: first character, end, the term as it is folded.
+
+        Args:
+            text: Where they are looked for.
+            data: Its `fold_bytes`, where whoever asks has them already.
+        """
+        data = fold_bytes(text) if data is None else data
         match = self._pattern.search(data)
         if match is None:
             return

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gateway.domain.verdicts import NOTHING_FOUND, Finding, Reading, Role
 from gateway.guardrails.rules.terms import Lexicon
+from gateway.guardrails.rules.terms_folding import fold_bytes
 
 
 class TopicsDetector:
@@ -31,9 +32,9 @@ class TopicsDetector:
 
     def read(self, text: str, role: Role = Role.USER) -> Reading:  # noqa: ARG002 - whose words they are makes no difference
         """Return the topics of a text, each as a finding of the whole."""
-        findings = []
+        findings, data = [], fold_bytes(text)
         for topic, lexicon in self._lexicons:
-            count = len({term for _, _, term in lexicon.find(text)})
+            count = len({term for _, _, term in lexicon.find(text, data)})
             if count >= self._at_least:
                 findings.append(Finding(0, len(text), topic, reason=f"{count} different words of the topic"))
         return Reading(tuple(findings)) if findings else NOTHING_FOUND
