@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 from bench.injection_corpus import Corpus
 from gateway.guardrails.injection.detector import MOST_WORTH
-from gateway.guardrails.injection.model import SLOTS, WEIGHTS, Head, Model, Words, apart, packed, pieces, sentences
+from gateway.guardrails.injection.model import SLOTS, WEIGHTS, Head, Model, Words, apart, features, packed, pieces, sentences
 from gateway.guardrails.injection.normalise import plain
 from gateway.guardrails.injection.patterns import hits
 
 SEED = 20261122
-ATTACKS, BENIGN, INSTRUCTIONS, DOCUMENTS = 1500, 3600, 900, 400
-EPOCHS, RATE, DECAY = 10, 0.35, 2e-4
+ATTACKS, BENIGN, INSTRUCTIONS, DOCUMENTS = 3000, 3600, 1200, 400
+REQUESTS, NEAR_REQUESTS = 5000, 4000
+EPOCHS, RATE, DECAY = 5, 0.25, 7e-3
 _FENCE = re.compile(r"```.*?(?:```|$)", re.DOTALL)
 _TELLING = re.compile(
     r"pass(?:word|phrase)|secret|confidential|ignor|forget|instruction|prompt|developer|admin|mode|previous|rule|you are now|do anything",
@@ -52,8 +53,8 @@ def worth(text: str, data: bool) -> float:
 
 def parts(words: Words, ranges: list[tuple[int, int]]) -> list[list[int]]:
     """Return the slots of some ranges of words."""
-    starts = range(0, len(words.slots), words.count or 1)
-    return [[slot for at in starts for slot in words.slots[at + start : at + end]] for start, end in ranges]
+    slots = features(words)
+    return [[slot for each in slots[start:end] for slot in each] for start, end in ranges]
 
 
 def direct_example(text: str, label: int, weight: float = 1.0) -> Example:
@@ -130,6 +131,8 @@ def train(rows: list[dict[str, str]], made: float = 1.0) -> Model:
     direct = [direct_example(row["text"], int(row["label"]), trust(row)) for row in rows if not (is_indirect(row) and row["label"])]
     direct += [direct_example(corpus.attack(), 1, 0.5) for _ in range(int(ATTACKS * made))]
     direct += [direct_example(corpus.benign(), 0, 0.5) for _ in range(int(BENIGN * made))]
+    direct += [direct_example(corpus.request(), 1, 0.5) for _ in range(int(REQUESTS * made))]
+    direct += [direct_example(corpus.near_request(), 0, 0.5) for _ in range(int(NEAR_REQUESTS * made))]
     documents = [corpus.document() for _ in range(int(DOCUMENTS * made))]
     direct += [direct_example(text, 0, 0.5) for text in documents]
     embedded = [each for text in injected(rows) for each in data_example(text, 1)]

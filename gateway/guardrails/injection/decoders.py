@@ -232,9 +232,10 @@ DECODERS: dict[str, Callable[[str], str]] = {
     "spaced letters": _from_spaces,
     "leetspeak": _from_leet,
 }
+_NAMES = list(DECODERS)
 _NATO_WORDS = "|".join(_NATO)
 _SIGNS = {
-    "base64": r"[A-Za-z0-9+/_-]{20}",
+    "base64": r"(?:[A-Z0-9+/_-]*[A-Z][0-9+/_-]*[a-z][a-z0-9+/_-]*){2}[A-Z0-9+/_-]",  # a path or a word with hyphens has few capitals
     "base32": r"[A-Z2-7]{16}",
     "ascii85": r"<~[!-u\s]{10,}",
     "hex": r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[ ,:]?){8}",
@@ -255,10 +256,9 @@ _SIGNS = {
 
 @functools.cache
 def _signs() -> Callable[[str], list[int]]:
-    return one_of(_SIGNS.values())
+    return one_of(_SIGNS.values(), small=True)
 
 
 def triggered(text: str) -> list[str]:
     """Return the decoders whose sign stands in a text."""
-    names = list(DECODERS)
-    return [names[index] for index in _signs()(text)]
+    return [_NAMES[index] for index in _signs()(text)]

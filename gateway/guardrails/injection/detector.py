@@ -7,8 +7,8 @@
 
 In what a tool returned or a document holds, instructions to the reader are suspicious in themselves: there every sentence is
 judged on its own. The same is done to data that a user's message carries under a heading ("E-mail:", "Context:"). A score is a
-probability only roughly: `BALANCE` puts 0.5 where 2 % of honest texts of unseen
-sources lie above it. The reason names what was found, never the text.
+probability only roughly: `BALANCE` puts 0.5 where less than 2 % of honest texts of unseen sources lie above it. The reason names
+what was found, never the text.
 """
 
 import math
@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 from gateway.domain.verdicts import Finding, Reading, Role
 from gateway.guardrails.injection.gibberish import gibberish
-from gateway.guardrails.injection.model import Model, apart, bundled_model, lines_of, pieces, sentences
+from gateway.guardrails.injection.model import Model, apart, bundled_model, pieces, sentences
 from gateway.guardrails.injection.normalise import plain, variants
 from gateway.guardrails.injection.patterns import INDIRECT, JAILBREAK, PROMPT_INJECTION, Rule, hits
 
 OBFUSCATION = "obfuscation"
-BALANCE = 1.3
+BALANCE = 1.0
 _OTHERS = frozenset((Role.TOOL, Role.DOCUMENT))
 MOST_WORTH = 7.0  # of all phrases together
 _UNDONE = {"tag characters": 3.0, "bidi": 1.5, "zero-width": 1.5, "look-alike letters": 1.5, "styled letters": 0.5, "piled marks": 0.5}
@@ -93,9 +93,11 @@ class InjectionDetector:
         if start is None:
             found = [rule for rule in found if not rule.embedded]
         words = apart(lower)
-        logit = model.direct.highest(words, pieces(words)) + _worth(found, data=False)
+        looked = model.look_up(words)
+        logit = model.direct.highest(looked.direct, looked.pairs, pieces(words)) + _worth(found, data=False)
         if start is not None:
-            embedded = model.embedded.highest(words, sentences(words, sum(map(len, lines_of(lower[:start]))))) + _worth(found, data=True)
+            within = sentences(words, apart(lower[:start]).count if start else 0)
+            embedded = model.embedded.highest(looked.embedded, looked.pairs, within) + _worth(found, data=True)
             logit = max(logit, embedded - _HEADED if start else embedded)
         category, reason = _named(found, start == 0)
         return Judged(logit + more, OBFUSCATION if how and not found else category, _said(reason, how))

@@ -19,6 +19,7 @@ _ODD = re.compile(
     r"|\w\?\s(?=[a-z])"
 )
 _WORDS = re.compile(r"[A-Za-z]{3,}")
+_USUAL = b"abcdefghijklmnopqrstuvwxyz0123456789 .,'-\n"
 _FEW, _MANY = 0.012, 0.045
 _KINDS, _LEAST_WORDS = 4, 7
 
@@ -29,6 +30,8 @@ def gibberish(text: str) -> float:
     if len(text) < _LEAST:
         return 0.0
     tail = text[-min(_TAIL, len(text) * 7 // 10) :]
+    if len(tail.encode("utf-8", "replace").translate(None, _USUAL)) < _KINDS:  # every joint has a capital or a sign
+        return 0.0
     before = text[: -len(tail)][-400:]
     if "\n" in tail or len(_WORDS.findall(tail)) < _LEAST_WORDS:  # then it is a table, a list or code
         return 0.0

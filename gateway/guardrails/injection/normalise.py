@@ -15,7 +15,8 @@ from typing import NamedTuple
 from gateway.guardrails.injection.decoders import DECODERS, triggered
 
 DEPTH = 3
-_MOST, _ALWAYS = 6, 20_000
+_ASCII = bytes(range(128))
+_MOST, _ALWAYS, _AT_ONCE = 6, 20_000, 160_000
 _FEWEST_TAGS = 4
 
 _INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\u3164\ufeff\uffa0"
@@ -67,7 +68,8 @@ def plain(text: str) -> Plain:
     if text.isascii():
         return Plain(text, ())
     undone: list[str] = []
-    used = set(text)
+    others = text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
+    used = set(others)
     if not used.isdisjoint(_TAG_CHARACTERS):
         text = _untagged(text, undone)
     if not used.isdisjoint(_UNSEEN):
@@ -79,7 +81,8 @@ def plain(text: str) -> Plain:
         if len(_STYLED.findall(text)) > _FEW_STYLED:
             undone.append("styled letters")
         text = text.translate(_BOXED)
-    text = unicodedata.normalize("NFKC", text)
+    if not unicodedata.is_normalized("NFKC", others) or any(map(unicodedata.combining, used)):
+        text = unicodedata.normalize("NFKC", text)
     if not used.isdisjoint(_LOOKS):
         text = _latin(text, undone)
     return Plain(text, tuple(undone))
@@ -125,11 +128,12 @@ def _latin(text: str, undone: list[str]) -> str:
 def variants(text: str) -> list[Variant]:
     """Return the other ways to read a plain text, decoded parts of decoded parts included.
 
-    What is decoded is at most `_MOST` times as long as the text, together, so nobody can make a text that reads in a thousand ways.
+    What is decoded is at most `_MOST` times as long as the text, together, and about twice where a text is very long, so nobody can
+    make a text that reads in a thousand ways.
     """
     found: list[Variant] = []
     level, seen = [Variant("", text)], {text}
-    left = _MOST * len(text) + _ALWAYS
+    left = min(_MOST * len(text), 2 * len(text) + _AT_ONCE) + _ALWAYS
     for _ in range(DEPTH):
         below: list[Variant] = []
         for each in level:

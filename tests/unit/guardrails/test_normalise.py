@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.injection_cases import DISGUISES
+from gateway.guardrails.injection.decoders import triggered
 from gateway.guardrails.injection.normalise import plain, variants
 from gateway.guardrails.injection.signs import one_of
 
@@ -109,6 +110,21 @@ def test_ascii_is_plain_already(text: str) -> None:
     assert plain(text) == (text, ())
 
 
-def test_a_pattern_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize("small", [True, False])
+def test_a_pattern_that_is_none_is_refused(small: bool) -> None:
     with pytest.raises(ValueError, match="no RE2 pattern"):
-        one_of(["(unclosed"])
+        one_of(["(unclosed"], small=small)
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_patterns_are_told_by_their_place(small: bool) -> None:
+    assert one_of(["beta", "alpha", "gamma"], small=small)("alpha beta") == [0, 1]
+
+
+def test_a_very_long_text_is_decoded_twice_at_most() -> None:
+    text = "%41 &#65; \\u0041\\u0042\\u0043 erongi vtaber =41=42 " * 4000
+    assert sum(len(each.text) for each in variants(text)) <= 2 * len(text) + 180_000
+
+
+def test_paths_and_long_words_are_not_taken_for_base64() -> None:
+    assert triggered("see src/components/navigation-bar/index and the-quick-brown-fox-jumps-over") == []
