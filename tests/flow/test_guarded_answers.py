@@ -32,6 +32,20 @@ async def test_a_stream_gives_the_originals_back_wherever_it_is_cut() -> None:
     assert body.endswith(DONE)
 
 
+async def test_members_of_a_stream_that_are_new_to_us_are_read_too() -> None:
+    street = guarded(Pii(id="mask"), Secrets(id="block-secrets"))
+    cited = {"search_results": [{"title": f"by {EMAIL}"}], "choices": [{"index": 0, "delta": {"content": "See"}, "note": EMAIL}]}
+    leaking = {"choices": [{"index": 0, "delta": {"content": "more"}, "note": SECRET}]}
+    pieces = [b"data: " + json.dumps({"id": "c1", **each}).encode() + b"\n\n" for each in (cited, leaking)]
+    street.upstream.will(streamed(*pieces, event(finish_reason="stop"), DONE))
+    body = await read(await street.call(STREAM))
+    assert b"by [EMAIL]" in body
+    assert EMAIL.encode() not in body
+    assert SECRET.encode() not in body
+    assert b'"finish_reason":"content_filter"' in body
+    assert b"more" not in body
+
+
 async def test_what_the_model_brings_up_itself_is_masked_for_good() -> None:
     street = guarded(Pii(id="mask"))
     street.upstream.will(completion(f"Pay with {CARD} please."))

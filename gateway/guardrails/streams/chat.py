@@ -17,6 +17,7 @@ from typing import Any
 from gateway.domain.call import Call
 from gateway.guardrails.streams.dialect import Common, Document
 from gateway.guardrails.streams.texts import Texts
+from gateway.guardrails.texts.besides import OF_ANSWERS, OF_CHOICES
 
 _TEXTS = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
 _CALLS = frozenset({"tool_calls", "function_call"})
@@ -49,16 +50,28 @@ class ChatDialect(Common):
             return None
         self._base = {name: value for name, value in document.items() if name not in _NEVER_COPIED}
         before: list[Document] = []
-        changed = False
+        changed = await self._more(document, OF_ANSWERS)
         for choice in choices:
+            changed = await self._more(choice, OF_CHOICES) or changed
+            if self.watch.ended:
+                return before
             changed = await self._choice(choice, before) or changed
         if not changed and not before:
             return None
         kept = [choice for choice in choices if not self._bare(choice)]
-        if not kept and not document.get("usage") and not document.get("prompt_filter_results"):
+        if not kept and not document.get("usage") and not document.get("prompt_filter_results") and document.keys() <= OF_ANSWERS:
             return before
         document["choices"] = kept or choices
         return [*before, document]
+
+    async def _more(self, node: Document, known: frozenset[str]) -> bool:
+        """Read the members that are new to us; returns whether anything changed."""
+        if node.keys() <= known:
+            return False
+        more = {name: value for name, value in node.items() if name not in known}
+        changed = await self.texts.rewrite(more)
+        node.update(more)
+        return changed
 
     async def rest(self) -> list[Document]:
         """Return what still waits, where choices have not ended."""

@@ -64,16 +64,16 @@ def read_besides(reader: Reader, operation: Operation, document: Mapping[str, An
 
 
 # Of answers: ids, numbers, the API's own words, verdicts of filters, and what is read by itself.
-_OF_ANSWERS = frozenset(
+OF_ANSWERS = frozenset(
     {"id", "object", "created", "model", "usage", "system_fingerprint", "service_tier", "prompt_filter_results", "content_filters"}
     | {"choices", "output", "data", "content", "type", "role", "stop_reason", "status", "container", "context_management"}
     | {"created_at", "completed_at", "expires_at", "incomplete_details", "previous_response_id", "conversation", "deleted"}
     | {"first_id", "last_id", "has_more", "billing", "max_tool_calls", "top_logprobs", "moderation", "obfuscation"}
 )
 _ECHOES = frozenset({"instructions", "prompt", "input", "tools", "text", *_LABELS})
-_NOT_ECHOED = _SETTINGS | _OF_ANSWERS | _ECHOES
-_OF_CHOICES = frozenset(
-    {"index", "message", "text", "finish_reason", "stop_reason", "logprobs", "content_filter_results", "content_filter_result"}
+_NOT_ECHOED = _SETTINGS | OF_ANSWERS | _ECHOES
+OF_CHOICES = frozenset(
+    {"index", "message", "delta", "text", "finish_reason", "stop_reason", "logprobs", "content_filter_results", "content_filter_result"}
 )
 
 
@@ -85,14 +85,14 @@ def read_more(reader: Reader, document: Mapping[str, Any], *, echoes: bool = Fal
         document: The answer.
         echoes: It is a response, which repeats its request.
     """
-    known = _NOT_ECHOED if echoes else _OF_ANSWERS
+    known = _NOT_ECHOED if echoes else OF_ANSWERS
     for name, value in document.items():
         if name not in known:
             reader.said((name,), value, Role.ASSISTANT)
     choices = document.get("choices")
     for index, choice in enumerate(choices if type(choices) is list else ()):
         for name, value in choice.items() if type(choice) is dict else ():
-            if name not in _OF_CHOICES:
+            if name not in OF_CHOICES:
                 reader.said(("choices", index, name), value, Role.ASSISTANT)
 
 
