@@ -41,7 +41,7 @@ _RUN = rb"\+?\(?\d(?:[ \-./()\x81]{0,3}\d)*[ \-./()\x81]{0,3}"
 _OPEN_RUN = _RUN + rb"\z"
 _PLUS = rb"\+\(?|\("
 _AFTER = rb"\+?\(?\d(?:[ \-./()\x81]{0,3}\d){5,}[^\n]{0,14}"
-_NINO = rb"\b[A-Z]{2} (?:\d{1,2} ?){0,3}[A-D]?"
+_NINO = rb"[A-Z]{2} (?:\d{1,2} ?){0,3}[A-D]?"
 _DATE = (
     rb"(?i:\d{1,2}(?:st|nd|rd|th|er|\.|\xff)?(?: (?:(?:of|de) ?)?(?:[a-z\xff]{1,11}(?:,| d| de)? ?\d{0,4})?)?|"
     rb"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]{0,6}(?: (?:\d{1,2}(?:st|nd|rd|th)?,? ?\d{0,4})?)?)"

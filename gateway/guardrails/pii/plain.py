@@ -12,7 +12,7 @@ import re
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz .,;!?*_\n'-\x80\xff"
 _LONGEST = 256  # characters; what is longer is seldom plain, and read properly
 _BLANKS = bytes(0x20 if code in b" \n,;\x80" else code for code in range(256))
-_MAY_GO_ON = re.compile(rb"(?:(?i:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[A-Za-z]{0,6} |\b[A-Z]{2} [A-D]?)\Z")
+_MAY_GO_ON = re.compile(rb"(?:(?i:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[A-Za-z]{0,6} |[A-Z]{2} [A-D]?)\Z")
 _ANNOUNCE = (b":", b"=", b">", b'"', b"'")
 
 

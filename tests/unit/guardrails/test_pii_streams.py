@@ -157,6 +157,7 @@ cuts = st.lists(st.integers(0, 2000), max_size=12)
 
 @settings(max_examples=150, deadline=None)
 @given(texts, cuts)
+@example("212-555-0134 ext. 12AB 12 34 56 C ", list(range(40)))
 @example("to GB82 WEST 1234 5698 7654 32.", list(range(40)))
 def test_personal_data_does_not_depend_on_where_a_text_is_cut(text: str, places: list[int]) -> None:
     check(PERSONAL, text, places)
