@@ -210,7 +210,7 @@ class Chain:
             await self._inspect(guard, tally, side, places)
             if tally.unavailable and fail_of(guard.config) is Fail.CLOSED:  # nobody else is shown what was to be redacted
                 self._close(tally)
-                raise unavailable(tally.verdict())
+                raise unavailable(tally)
         if len(rest) == 1:
             await self._inspect(*rest[0][:2], side, rest[0][2])
         elif rest:
@@ -226,7 +226,7 @@ class Chain:
             elif verdict.outcome is Outcome.UNAVAILABLE and fail_of(guard.config) is Fail.CLOSED:
                 refused = refused or tally
         if blocked is None and refused is not None:
-            raise unavailable(refused.verdict())
+            raise unavailable(refused)
         return blocked
 
     async def _inspect(self, guard: Guard, tally: Tally, side: Side, places: Sequence[int]) -> None:
@@ -241,7 +241,7 @@ class Chain:
         except TimeoutError:
             tally.failed("timeout")
         except GuardrailUnavailable as exc:
-            tally.failed(exc.message)
+            tally.failed(exc.message, exc.retry_after_s)
         else:
             await self._take(guard, tally, side, list(zip(places, readings, strict=True)))
         tally.ms += (self._clock.now_s() - started_s) * 1000
@@ -278,8 +278,9 @@ def redacted(guard: Guard, text: str, reading: Reading, masked: Mapping[tuple[st
     return "".join([*parts, text[done:]])
 
 
-def unavailable(verdict: Verdict) -> GuardrailUnavailable:
+def unavailable(tally: Tally) -> GuardrailUnavailable:
     """Make the refusal of a call that a guardrail could not check."""
     return GuardrailUnavailable(
-        f"the guardrail {verdict.guard!r} could not check this call, so it goes nowhere; retry in a moment", retry_after_s=1.0
+        f"the guardrail {tally.guard!r} could not check this call, so it goes nowhere; retry in a moment",
+        retry_after_s=tally.retry_after_s or 1.0,
     )

@@ -12,7 +12,7 @@ _DONE = {Action.BLOCK: Outcome.BLOCKED, Action.REDACT: Outcome.REDACTED, Action.
 class Tally:
     """The sum of one guardrail's readings in one direction of one call."""
 
-    __slots__ = ("_guard", "_worst", "count", "direction", "ms", "reason", "scanned", "score", "skipped", "unavailable")
+    __slots__ = ("_guard", "_worst", "count", "direction", "ms", "reason", "retry_after_s", "scanned", "score", "skipped", "unavailable")
 
     def __init__(self, guard: Guard, direction: Direction) -> None:
         self._guard = guard
@@ -25,6 +25,12 @@ class Tally:
         self.reason = ""
         self.skipped = False
         self.unavailable = False
+        self.retry_after_s: float | None = None
+
+    @property
+    def guard(self) -> str:
+        """The guardrail's name."""
+        return self._guard.config.id
 
     @property
     def blocks(self) -> bool:
@@ -39,9 +45,9 @@ class Tally:
             self.score = max(self.score or 0.0, reading.score)
         self._worst = _worst(reading.findings, self._worst)
 
-    def failed(self, reason: str) -> None:
-        """Note that the guardrail could not run; what it found before still counts."""
-        self.unavailable, self.reason = True, reason
+    def failed(self, reason: str, retry_after_s: float | None = None) -> None:
+        """Note that the guardrail could not run, and when it may again; what it found before still counts."""
+        self.unavailable, self.reason, self.retry_after_s = True, reason, retry_after_s
 
     def skip(self, reason: str) -> None:
         """Note that there was something that it cannot read."""

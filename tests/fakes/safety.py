@@ -25,6 +25,7 @@ class FakeSafety:
         self.asked: list[Any] = []
         self.most = 0
         self.faulty = ""
+        self.retry_after_s: float | None = None
         self.gate: asyncio.Event | None = None
         self.cancelled = 0
         self._open = 0
@@ -78,4 +79,4 @@ class FakeSafety:
         finally:
             self._open -= 1
         if self.faulty and any(self.faulty in text for text in texts):
-            raise GuardrailUnavailable("Content Safety answered 500")
+            raise GuardrailUnavailable("Content Safety answered 500", retry_after_s=self.retry_after_s)

@@ -157,6 +157,12 @@ async def test_a_service_that_is_down_refuses_the_call_or_lets_it_pass_as_it_was
     assert [each["outcome"] for each in await verdicts(opened)] == ["unavailable"]
 
 
+async def test_when_a_service_says_when_to_come_back_its_caller_is_told() -> None:
+    street = guarded(ContentSafety(id="safety"))
+    street.safety.faulty, street.safety.retry_after_s = "Hello", 17.0
+    assert (await street.refused()).retry_after_s == 17.0
+
+
 async def test_harm_is_refused_with_its_category_and_severity() -> None:
     street = guarded(ContentSafety(id="safety"))
     error = await street.refused(asking("some sim-hate-4 here"))
