@@ -46,7 +46,7 @@ class Lexicon:
         ValueError: `check_terms` says what is wrong.
     """
 
-    __slots__ = ("_edges", "_longest", "_pattern", "_sorted")
+    __slots__ = ("_edges", "_firsts", "_longest", "_pattern", "_sorted")
 
     def __init__(self, terms: Sequence[str]) -> None:
         if (fault := check_terms(terms)) is not None:
@@ -54,6 +54,7 @@ class Lexicon:
         self._sorted = sorted({fold_term(term) for term in terms})
         self._edges = {term: (int(_spaced(term[0])), int(_spaced(term[-1]))) for term in self._sorted}
         self._longest = max(map(len, self._sorted))
+        self._firsts = {term[0] for term in self._sorted}
         self._pattern = _compiled(self._edges)
 
     def find(self, text: str, data: bytes | None = None) -> Iterator[tuple[int, int, str]]:
@@ -78,6 +79,8 @@ class Lexicon:
         """Return where the first term begins that more text could complete, prolong or undo; the text's length where none does."""
         letters, places = self._tail(text)
         for index in range(max(0, len(letters) - self._longest), len(letters)):
+            if letters[index] not in self._firsts:
+                continue
             if index and _spaced(letters[index]) and in_words(letters[index - 1]):
                 continue
             rest = letters[index:]
@@ -86,9 +89,12 @@ class Lexicon:
                 return places[index]
         return len(text)
 
-    def _tail(self, text: str) -> tuple[str, list[int]]:
+    def _tail(self, text: str) -> tuple[str, Sequence[int]]:
         """Return the last characters, folded, more of them than any term has, and the place of each."""
         size = 2 * self._longest + 16
+        last = text[-size:]
+        if last.isascii() and last.isprintable() and "  " not in last:  # nothing to fold but letter case
+            return last.lower(), range(len(text) - len(last), len(text))
         while True:
             letters: list[str] = []
             places: list[int] = []
