@@ -50,7 +50,7 @@ def read_chat_texts(reader: Reader, document: Mapping[str, Any]) -> None:
 def read_message(reader: Reader, path: Steps, message: Mapping[str, Any], role: Role) -> None:
     """Take the texts of one message, of a request or of an answer."""
     content = message.get("content")
-    if type(content) is str and not any([value for name, value in message.items() if name not in _PLAIN]):  # nearly every answer
+    if type(content) is str and not any(value for name, value in message.items() if name not in _PLAIN):  # nearly every answer
         reader.text((*path, "content"), content, role)
         return
     name = message.get("name")
