@@ -250,7 +250,8 @@ _SIGNS = {
     "escapes": r"(?:\\u\{?[0-9a-fA-F]{4}\}?|\\x[0-9a-fA-F]{2}){3}",
     "quoted-printable": r"=[2-7][0-9A-F][^\n=]{0,12}=[2-7][0-9A-F]",
     "spaced letters": r"(?:^|\W)\w(?:[ .\-_*|/]{1,3}\w){4,}(?:\W|$)",
-    "leetspeak": r"(?i)(?:^|\W)[a-z]*(?:[a-z][0134578@$!]+[a-z]|[0134578@$!][a-z]+[0134578@$!])",
+    # Without the sign @, which is in every address.
+    "leetspeak": r"(?i)(?:^|\W)[a-z]*(?:[a-z][0134578$!]+[a-z]|[0134578$!][a-z]+[0134578$!])",
 }
 
 

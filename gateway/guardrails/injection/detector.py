@@ -22,7 +22,7 @@ from gateway.guardrails.injection.normalise import plain, variants
 from gateway.guardrails.injection.patterns import INDIRECT, JAILBREAK, PROMPT_INJECTION, Rule, hits
 
 OBFUSCATION = "obfuscation"
-BALANCE = 1.0
+BALANCE = 0.9
 _OTHERS = frozenset((Role.TOOL, Role.DOCUMENT))
 MOST_WORTH = 7.0  # of all phrases together
 _UNDONE = {"tag characters": 3.0, "bidi": 1.5, "zero-width": 1.5, "look-alike letters": 1.5, "styled letters": 0.5, "piled marks": 0.5}
