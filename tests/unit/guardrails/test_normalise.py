@@ -1,5 +1,7 @@
 """What was hidden is read."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,8 +31,9 @@ def tagged(text: str) -> str:
         ("i\u0300\u0301\u0302gnore", "ignore", ("piled marks",)),
         ("\U0001d422\U0001d420\U0001d427\U0001d428\U0001d42b\U0001d41e \U0001d41a\U0001d425\U0001d425", "ignore all", ("styled letters",)),
         ("\uff49\uff47\uff4e\uff4f\uff52\uff45", "ignore", ()),  # wide letters are everyday in Japan
+        ("cafe\u0301", "caf\u00e9", ()),
     ],
-    ids=["plain", "zero-width", "tags", "bidi", "look-alikes", "marks", "styled", "wide"],
+    ids=["plain", "zero-width", "tags", "bidi", "look-alikes", "marks", "styled", "wide", "composed"],
 )
 def test_a_disguise_is_undone_and_named(text: str, says: str, undone: tuple[str, ...]) -> None:
     assert plain(text) == (says, undone)
@@ -103,6 +106,12 @@ def test_a_text_that_reads_in_many_ways_does_not_grow_without_end() -> None:
 def test_any_text_can_be_read(text: str) -> None:
     clear = plain(text)
     assert isinstance(variants(clear.text), list)
+
+
+@given(st.text(st.sampled_from("ae \u0301\u00e9\ufb01\u212b\u1100\u1161\uac00\u0915\u093c\uff21"), max_size=12))
+def test_a_text_in_which_nothing_was_hidden_is_put_into_its_usual_form(text: str) -> None:
+    clear = plain(text)
+    assert clear.undone or clear.text == unicodedata.normalize("NFKC", text)
 
 
 @given(st.text(st.characters(max_codepoint=127), max_size=200))
