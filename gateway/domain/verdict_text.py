@@ -105,6 +105,8 @@ def _gravity(verdict: Verdict) -> tuple[float, ...]:
 def _is_short(verdict: Verdict) -> bool:
     """Tell whether a verdict can be written as it is: nearly all can, and every guarded call comes by here."""
     score, ms, reason = verdict.score, verdict.ms, verdict.reason
+    if score is None and not (reason or verdict.category or verdict.label):
+        return len(verdict.guard) <= MAX_WORD_CHARACTERS and ms == round(ms, 3)
     words = len(verdict.guard) + len(verdict.category) + len(reason) + len(verdict.label)
     plain = words <= MAX_WORD_CHARACTERS and verdict.category.isprintable() and reason.isprintable()
     return plain and ms == round(ms, 3) and (score is None or score == round(score, 4))

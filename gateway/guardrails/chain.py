@@ -130,9 +130,10 @@ class Chain:
             if guard.detector is None and guard.service is None:
                 continue
             for direction in side.groups:
-                places = side.places(guard, direction) if direction in guard.directions else ()
-                skips = side.skips(direction)
-                if not places and not (skips and direction in guard.directions):
+                if direction not in guard.directions:
+                    continue
+                places, skips = side.places(guard, direction), side.skips(direction) if side.unread else ""
+                if not places and not skips:
                     continue
                 tally = await self._detect(guard, direction, side, places, skips)
                 if tally is None:
@@ -175,14 +176,15 @@ class Chain:
                 readings = await asyncio.to_thread(self._read, guard.detector, side, places)
             else:
                 readings = self._read(guard.detector, side, places)
-            if guard.service is None and not skips and all(each is NOTHING_FOUND for each in readings):  # nearly every call
+            if guard.service is None and not skips and readings.count(NOTHING_FOUND) == len(readings):  # nearly every call
                 scanned, ms = sum([len(side.texts[index]) for index in places]), round((self._clock.now_s() - started_s) * 1000, 3)
                 self._note(Verdict(guard.config.id, direction, Outcome.PASSED, scanned=scanned, ms=ms))
                 return None
         tally = Tally(guard, direction)
         if skips:
             tally.skip(skips)
-        await self._take(guard, tally, side, list(zip(places, readings, strict=False)))
+        if readings:
+            await self._take(guard, tally, side, list(zip(places, readings, strict=True)))
         tally.ms += (self._clock.now_s() - started_s) * 1000
         return tally
 

@@ -127,7 +127,7 @@ class Guarded:
             await self._open_vault(call, lineup.masks)
         if blocked := await chain.run(side):
             raise _refusal(blocked)
-        self._sources = [side.now(index) for index in range(len(found))]
+        self._sources = [side.now(index) for index in range(len(found))] if side.changed else found
         if lineup.beside:
             self._beside = asyncio.create_task(self._run_beside(lineup.beside, Side(self._sources, read.unread)))
         if side.changed:
@@ -163,7 +163,11 @@ class Guarded:
         """Fetch the placeholders of the session, and of the conversation that the provider keeps."""
         self._strict = fail_of(masks.config) is Fail.CLOSED
         try:
-            self._placeholders = await self._vault.open(self._tenant, self._session, previous=kept_under(call))
+            previous = kept_under(call)
+            if self._session or previous:
+                self._placeholders = await self._vault.open(self._tenant, self._session, previous=previous)
+            else:
+                self._placeholders = Placeholders()
         except GuardrailUnavailable:
             if self._strict:
                 raise
