@@ -31,6 +31,8 @@ BOTH = (*INPUT, Direction.OUTPUT)
 type DirectionName = Literal["input", "output", "both", "messages", "tool_results", "documents"]
 _NAMED: Mapping[str, tuple[Direction, ...]] = {"input": INPUT, "both": BOTH} | {each.value: (each,) for each in Direction}
 
+TIMEOUT_S = 3.0  # that a service has, where a guardrail does not say
+
 
 class Action(enum.StrEnum):
     """What is done about a finding."""
@@ -79,7 +81,7 @@ class Remote(Named, frozen=True, kw_only=True):
     """
 
     mode: Literal["before", "during"] = "before"
-    timeout_s: float = 3.0
+    timeout_s: float = TIMEOUT_S
     chunk: int = 1000
 
 
@@ -98,7 +100,7 @@ class Pii(Named, frozen=True, tag="pii"):
     reversible: bool = True
     language_backend: str = ""
     min_confidence: float = 0.8
-    timeout_s: float = 3.0
+    timeout_s: float = TIMEOUT_S
 
 
 class Secrets(Named, frozen=True, tag="secrets"):
@@ -274,6 +276,11 @@ def action_of(guardrail: Named) -> Action:
 def fail_of(guardrail: Named) -> Fail:
     """Return what is done when a guardrail cannot run: one that would only report keeps nobody waiting."""
     return guardrail.fail or (Fail.OPEN if action_of(guardrail) is Action.REPORT else Fail.CLOSED)
+
+
+def timeout_of(guardrail: Named) -> float:
+    """Return how long a guardrail's service may take, in seconds."""
+    return guardrail.timeout_s if isinstance(guardrail, Remote | Pii) else TIMEOUT_S
 
 
 BUILT_IN: Mapping[str, Guardrail] = {

@@ -17,8 +17,11 @@ from gateway.domain.call import Operation
 
 FILTERED = frozenset({Operation.CHAT, Operation.COMPLETIONS, Operation.RESPONSES, Operation.RESPONSE_ITEM})
 
+RESULTS = ("content_filter_results", "content_filter_result")
+NOT_RUN = "the backend's content filter could not run"  # the verdict's reason
+CODE = "content_filter_unavailable"  # the refusal's
+
 _HOLDERS = ("choices", "prompt_filter_results", "content_filters")
-_RESULTS = ("content_filter_results", "content_filter_result")
 
 
 def unchecked(operation: Operation, document: Any) -> bool:
@@ -40,7 +43,7 @@ def _results_of(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
             entries = top.get(holder)
             for entry in entries if type(entries) is list else ():
                 if type(entry) is dict:
-                    yield from (entry[name] for name in _RESULTS if type(entry.get(name)) is dict)
+                    yield from (entry[name] for name in RESULTS if type(entry.get(name)) is dict)
 
 
 def _failed(results: dict[str, Any]) -> bool:

@@ -25,6 +25,7 @@ from gateway.domain.call import Call, Completion, Operation
 from gateway.domain.guardrails import Direction
 from gateway.domain.verdicts import Verdict
 from gateway.errors import GuardrailBlocked
+from gateway.guardrails.backend_filter import RESULTS
 
 MEMBER = "gateway_guardrail"
 CODE = "GuardrailBlocked"
@@ -47,7 +48,6 @@ _CHAT_KEPT = ("id", "object", "created", "model", "system_fingerprint", "service
 _MESSAGE_KEPT = ("id", "type", "role", "model", "usage")
 _RESPONSE_GONE = ("output", "output_text")
 _MENDABLE = ("size.", "tool")  # what is wrong with a request's form is what its sender has to know
-_FILTERS = ("content_filter_results", "content_filter_result")
 
 
 def said_of(verdict: Verdict, message: str = "") -> str:
@@ -129,7 +129,7 @@ def _completions(document: dict[str, Any]) -> dict[str, Any]:
 
 def _choices(document: dict[str, Any], name: str, nothing: Any) -> dict[str, Any]:
     choices = [
-        {"index": choice.get("index", index), name: nothing, "logprobs": None, "finish_reason": FINISH_REASON} | _only(choice, _FILTERS)
+        {"index": choice.get("index", index), name: nothing, "logprobs": None, "finish_reason": FINISH_REASON} | _only(choice, RESULTS)
         for index, choice in enumerate(document.get("choices") or ())
     ]
     return _only(document, _CHAT_KEPT) | {"choices": choices}

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
-from gateway.domain.guardrails import Action, Direction, Fail, fail_of
+from gateway.domain.guardrails import Action, Direction, Fail, fail_of, timeout_of
 from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Role, Verdict
 from gateway.errors import GuardrailUnavailable
 from gateway.guardrails.kinds import EVERYBODY, Detector, Guard
@@ -25,7 +25,6 @@ from gateway.ports import Clock
 LARGE_CHARACTERS = 64 * 1024
 _DIRECTIONS = {Role.TOOL: Direction.TOOL_RESULTS, Role.DOCUMENT: Direction.DOCUMENTS}
 _UNREAD_IN = (Direction.MESSAGES, Direction.OUTPUT)
-DEFAULT_TIMEOUT_S = 3.0
 
 # Turns (category, original) pairs into what the model sees in place of each original.
 type Mask = Callable[[Sequence[tuple[str, str]]], Awaitable[Mapping[tuple[str, str], str]]]
@@ -238,7 +237,7 @@ class Chain:
         started_s = self._clock.now_s()
         passages = [side.now(index) for index in places]
         try:
-            async with asyncio.timeout(getattr(guard.config, "timeout_s", DEFAULT_TIMEOUT_S)):
+            async with asyncio.timeout(timeout_of(guard.config)):
                 readings = await guard.service.inspect(passages, side.sources, tenant=self._tenant)
         except TimeoutError:
             tally.failed("timeout")

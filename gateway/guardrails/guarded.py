@@ -14,7 +14,7 @@ from gateway.domain.call import Call, Completion, Operation
 from gateway.domain.guardrails import INPUT, Action, BackendFilter, Direction, Fail, JsonSchema, Pii, SystemText, fail_of
 from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Role, Verdict
 from gateway.errors import GatewayError, GuardrailBlocked, GuardrailUnavailable
-from gateway.guardrails.backend_filter import unchecked
+from gateway.guardrails.backend_filter import CODE, NOT_RUN, unchecked
 from gateway.guardrails.blocked import blocked_answer, blocked_request
 from gateway.guardrails.chain import Chain, Note, Side
 from gateway.guardrails.kinds import Guard
@@ -226,7 +226,7 @@ class Guarded:
         if isinstance(guard.config, BackendFilter):
             if not unchecked(answered.operation, document):
                 return NOTHING_FOUND
-            verdict = Verdict(guard.config.id, Direction.OUTPUT, Outcome.UNAVAILABLE, reason="the backend's filter did not run")
+            verdict = Verdict(guard.config.id, Direction.OUTPUT, Outcome.UNAVAILABLE, reason=NOT_RUN)
             self._note(verdict)
             if fail_of(guard.config) is Fail.CLOSED:
                 raise filter_unavailable(guard.config.id)
@@ -271,4 +271,4 @@ def _refusal(blocked: tuple[Guard, Verdict]) -> GuardrailBlocked:
 def filter_unavailable(guard: str) -> GuardrailUnavailable:
     """Make the refusal of an answer that the backend's own content filter could not check."""
     message = f"the backend's content filter could not check its answer, and the guardrail {guard!r} lets nothing unchecked pass; retry"
-    return GuardrailUnavailable(message, code="content_filter_unavailable", retry_after_s=1.0)
+    return GuardrailUnavailable(message, code=CODE, retry_after_s=1.0)

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.domain.call import Call
+from gateway.guardrails.blocked import FINISH_REASON, MEMBER
 from gateway.guardrails.streams.dialect import Common, Document
 from gateway.guardrails.streams.texts import Texts
 from gateway.guardrails.texts.besides import OF_ANSWERS, OF_CHOICES
@@ -82,8 +83,8 @@ class ChatDialect(Common):
 
     def ending(self, verdict: Document) -> list[Document]:
         """End all open choices."""
-        choices = [self._entry(index, {}) | {"finish_reason": "content_filter"} for index in sorted(self._open)]
-        return [{**self._chunk(choices), "gateway_guardrail": verdict}]
+        choices = [self._entry(index, {}) | {"finish_reason": FINISH_REASON} for index in sorted(self._open)]
+        return [{**self._chunk(choices), MEMBER: verdict}]
 
     async def _choice(self, choice: Document, before: list[Document]) -> bool:
         index = choice.get("index") or 0

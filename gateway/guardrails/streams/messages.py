@@ -12,6 +12,7 @@ Source: Claude API reference, "Streaming messages" (read 2026-11-22).
 
 from typing import Any
 
+from gateway.guardrails.blocked import MEMBER
 from gateway.guardrails.streams.dialect import Common, Document
 from gateway.guardrails.streams.texts import Texts
 
@@ -55,7 +56,7 @@ class MessagesDialect(Common):
         """Stop the open blocks, then the message."""
         stops = [{"type": "content_block_stop", "index": index} for index in self._open]
         delta = {"stop_reason": "refusal", "stop_sequence": None}
-        end = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 0}, "gateway_guardrail": verdict}
+        end = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 0}, MEMBER: verdict}
         return [*stops, end, {"type": "message_stop"}]
 
     async def _start(self, block: Document, index: int) -> bool:

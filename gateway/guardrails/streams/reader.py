@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from gateway.domain.guardrails import Action
+from gateway.domain.guardrails import Action, timeout_of
 from gateway.domain.verdicts import NOTHING_FOUND, Finding, Passage, Reading, Role
 from gateway.errors import GuardrailUnavailable
 from gateway.guardrails.kinds import Detector, Guard, Service
@@ -12,7 +12,6 @@ from gateway.guardrails.tally import Tally
 from gateway.ports import Clock
 
 CHUNK = 1000  # characters of a stretch, where a guardrail does not say
-TIMEOUT_S = 3.0
 TOO_LATE = "the stream ended first"
 _HIDDEN = "[REDACTED]"
 
@@ -73,7 +72,7 @@ class Reader:
         assert self.service is not None  # only services are asked
         started_s = self._clock.now_s()
         try:
-            async with asyncio.timeout(getattr(self.guard.config, "timeout_s", TIMEOUT_S)):
+            async with asyncio.timeout(timeout_of(self.guard.config)):
                 reading = (await self.service.inspect([Passage((), text, Role.ASSISTANT)], sources, tenant=tenant))[0]
         except TimeoutError as exc:
             raise GuardrailUnavailable("timeout") from exc

@@ -16,6 +16,7 @@ Source: OpenAI API reference, "Streaming events" of Responses (read 2026-11-22).
 from typing import Any
 
 from gateway.domain.verdicts import Passage
+from gateway.guardrails.blocked import FINISH_REASON, MEMBER
 from gateway.guardrails.streams.channels import Unmask
 from gateway.guardrails.streams.dialect import Common, Document
 from gateway.guardrails.streams.texts import Texts
@@ -139,11 +140,6 @@ class ResponsesDialect(Common):
         self._response = response
         return [document] if changed else None
 
-    @property
-    def response_id(self) -> str:
-        """Its id, as the backend gave it."""
-        return str(self._response.get("id") or "")
-
     def _call(self, items: list[tuple[Any, Any]]) -> None:
         """Ask whether what is called may be, once for each item."""
         new = [item for index, item in items if type(item) is dict and index not in self._items]
@@ -182,8 +178,8 @@ class ResponsesDialect(Common):
             if "status" in item:
                 item["status"] = "incomplete"
             made.append(self._last("response.output_item.done", output_index=index, item=item))
-        response = {**self._response, "status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
-        response |= {"output": [self._items[index] for index in sorted(self._items)], "gateway_guardrail": verdict}
+        response = {**self._response, "status": "incomplete", "incomplete_details": {"reason": FINISH_REASON}}
+        response |= {"output": [self._items[index] for index in sorted(self._items)], MEMBER: verdict}
         return [*made, self._last("response.incomplete", response=response)]
 
     def _part(self, index: Any, content_index: Any, added: Document) -> Document:

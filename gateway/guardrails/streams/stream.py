@@ -22,7 +22,7 @@ from gateway.domain.guardrails import BackendFilter, Direction, Fail, JsonSchema
 from gateway.domain.sse import ServerSentEvent, SseParser, frame
 from gateway.domain.verdicts import Passage, Role, Verdict
 from gateway.errors import GatewayError, GuardrailUnavailable
-from gateway.guardrails.backend_filter import unchecked
+from gateway.guardrails.backend_filter import CODE, NOT_RUN, unchecked
 from gateway.guardrails.blocked import FINISH_REASON, blocked_request, guardrail_of
 from gateway.guardrails.kinds import Guard
 from gateway.guardrails.streams.channels import Unmask
@@ -37,7 +37,6 @@ from gateway.ports import Clock
 
 _DONE = b"[DONE]"
 _CHUNKED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
-_UNCHECKED = "content_filter_unavailable"
 
 
 def _dialect(call: Call, texts: Texts) -> Dialect | None:
@@ -94,11 +93,6 @@ class GuardedStream:
     def blocked(self) -> bool:
         """Whether it has ended the stream itself."""
         return self._watch.ended
-
-    @property
-    def response_id(self) -> str:
-        """The id of the response that was streamed, as the backend gave it; empty for all other answers."""
-        return self._dialect.response_id if isinstance(self._dialect, ResponsesDialect) else ""
 
     async def feed(self, events: list[StreamEvent]) -> list[StreamEvent]:
         """Take events and return those that the client may have now."""
@@ -170,9 +164,9 @@ class GuardedStream:
     def _unfiltered(self) -> None:
         """The backend's own filter could not check this."""
         for guard in self._filters:
-            self._watch.tallies[guard.config.id][1].failed("the backend's content filter could not run")
+            self._watch.tallies[guard.config.id][1].failed(NOT_RUN)
             if fail_of(guard.config) is Fail.CLOSED:
-                self._watch.failed(guard, _UNCHECKED)
+                self._watch.failed(guard, CODE)
 
     def _ended(self, dialect: Dialect, event: StreamEvent, pieces: list[bytes]) -> StreamEvent:
         """Make the stream's last event: one of ours."""

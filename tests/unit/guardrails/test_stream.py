@@ -166,11 +166,6 @@ def test_originals_in_a_text_that_is_json_are_escaped() -> None:
     assert json.loads(client.texts[0, "content"]) == {"to": Originals.original}
 
 
-def test_the_id_of_a_response_is_known() -> None:
-    client = read(streams.responses([(0, "so")]), operation=Operation.RESPONSES)
-    assert client.stream.response_id == "resp_1"
-
-
 async def test_a_service_that_reports_and_fails_closed_breaks_the_stream_at_its_end() -> None:
     service = WordService("evil", GuardrailUnavailable("down"))
     client = Client(call_of(Operation.CHAT), [asking(service, Action.REPORT)])
