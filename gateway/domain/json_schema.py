@@ -21,13 +21,6 @@ _MAX_SAID_CHARACTERS = 80
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
-class SchemaFault(msgspec.Struct, frozen=True):
-    """What is wrong with a schema, and in which member; "" for the schema itself."""
-
-    member: str
-    message: str
-
-
 def schema_fault(schema: Any) -> str | None:
     """Say what is wrong with a schema; None where texts can be checked with it."""
     if (outside := refers_outside(schema)) is not None:

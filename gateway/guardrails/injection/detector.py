@@ -1,9 +1,9 @@
 """Prompt injection and jailbreaks, told from text alone: offline, in less than a millisecond for 4 KB.
 
-    text ──plain──▶ without disguise ──┬─ phrases of attacks (`injection_patterns`) ──┐
-                                       ├─ a small linear model (`injection_model`) ───┼─▶ log-odds ─▶ score
-                                       ├─ a tail of gibberish (`injection_gibberish`) ┤
-                                       └─ decoded parts, read the same way ───────────┘
+    text ──plain──▶ without disguise ──┬─ phrases of attacks (`patterns.py`) ──┐
+                                       ├─ a small linear model (`model.py`) ───┼─▶ log-odds ─▶ score
+                                       ├─ a tail of gibberish (`gibberish.py`) ┤
+                                       └─ decoded parts, read the same way ────┘
 
 In what a tool returned or a document holds, instructions to the reader are suspicious in themselves: there every sentence is
 judged on its own. The same is done to data that a user's message carries under a heading ("E-mail:", "Context:"). A score is a

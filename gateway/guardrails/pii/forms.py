@@ -1,4 +1,4 @@
-"""How numbers are written, and the words that say what they are: tables for `pii_numbers`.
+"""How numbers are written, and the words that say what they are: tables for `groups.py`.
 
 `FORMS`: a mask (9 for any digit) → what a number of that form may be. The first rule that fits gives it its name.
 

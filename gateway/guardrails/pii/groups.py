@@ -4,7 +4,7 @@ A run is what stands together: digits, with at most three separators between two
 whose form (`999-99-9999`) is known is checked. What is left of the run is looked at again, by itself, and may be a phone where
 words before or after say so. Nothing depends on what stands further away than `REACH` before and `AHEAD` after a run.
 
-Source: `pii_forms`.
+Source: that of `forms.py`.
 """
 
 from collections.abc import Iterator

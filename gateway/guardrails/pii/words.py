@@ -35,7 +35,6 @@ _PLACES = (
     rb"\d{1,2}(?:st|nd|rd|th|er|\.|\xff)? (?:of |de )?" + _ANY_MONTH + rb"(?:,| de)? \d{4}\b|"
     rb"\d{1,2}[\-/.]" + _MONTH + rb"[\-/.]\d{4}\b|" + _MONTH + rb" \d{1,2}(?:st|nd|rd|th)?,? \d{4}\b"
 )
-_LOCAL = rb"[A-Za-z0-9\xff](?:[A-Za-z0-9\xff._%+\-'~!#$&*/=?^]{0,62}[A-Za-z0-9\xff_%+\-])?\z"
 _DOMAIN = rb"(?:[A-Za-z0-9\xff](?:[A-Za-z0-9\xff\-]{0,61}[A-Za-z0-9\xff])?\.){1,8}(?:xn--[A-Za-z0-9\-]{2,59}|[A-Za-z\xff]{2,24})"
 _LOCAL_STOPS = b"=/&?:!#$*'~^|"
 _FILES = frozenset(b"png jpg jpeg gif svg webp css js ts json yaml yml html lock tar gz whl".split())

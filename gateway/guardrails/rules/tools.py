@@ -87,9 +87,7 @@ def called_tools(operation: Operation, document: Any) -> list[str]:
         return [name for item in _objects(document.get("output")) if (name := _item_name(item))]
     if operation is Operation.MESSAGES:
         blocks = [block for block in _objects(document.get("content")) if str(block.get("type")).endswith("tool_use")]
-        return [
-            _server_tool(block["server_name"], _text(block, "name")) if "server_name" in block else _text(block, "name") for block in blocks
-        ]
+        return [_block_name(block) for block in blocks]
     return []
 
 
