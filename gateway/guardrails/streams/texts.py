@@ -13,14 +13,10 @@ from gateway.guardrails.streams.channels import Channel, Unmask
 from gateway.guardrails.streams.reader import Reader
 from gateway.guardrails.streams.watch import Watch
 from gateway.guardrails.streams.window import Cut, Found, Window, cut
+from gateway.guardrails.texts.reader import NO_TEXT, SHORTEST_BINARY
 
-# Members that hold no words: what they are called, what they refer to, what is signed, sealed, or no text.
-_NO_TEXT = frozenset(
-    {"type", "id", "role", "name", "status", "phase", "object", "call_id", "tool_call_id", "tool_use_id", "item_id", "approval_request_id"}
-    | {"container_id", "server_label", "signature", "thought_signature", "extra_content", "encrypted_content", "encrypted_index"}
-    | {"file_id", "b64_json", "partial_image_b64", "data", "media_type", "obfuscation", "finish_reason", "model", "created_by"}
-)
-_SHORTEST_BINARY = 1024
+# Members of events that hold no words: those of whole answers, what is sealed, and what is no text.
+_NO_TEXT = NO_TEXT | {"encrypted_content", "file_id", "b64_json", "partial_image_b64", "data", "obfuscation", "finish_reason", "model"}
 _JOINED = "\n"
 
 
@@ -134,7 +130,7 @@ def _collect(node: Any, places: list[tuple[Any, Any]]) -> bool:
         holder = todo.pop()
         for key, value in list(holder.items()) if type(holder) is dict else enumerate(holder):
             if type(value) is str:
-                if value and key not in _NO_TEXT and not (key == "result" and len(value) >= _SHORTEST_BINARY and " " not in value):
+                if value and key not in _NO_TEXT and not (key == "result" and len(value) >= SHORTEST_BINARY and " " not in value):
                     places.append((holder, key))
             elif key == "logprobs" and value:
                 holder[key] = [] if type(value) is list else None

@@ -30,7 +30,7 @@ DOCUMENTS, DOCUMENTS_END = "<documents>", "</documents>"
 type Steps = tuple[str | int, ...]
 
 # Members of what is said that hold no words: what they are called, what they refer to, what is signed or sealed.
-_NO_TEXT = frozenset(
+NO_TEXT = frozenset(
     {"type", "id", "role", "name", "status", "phase", "object", "call_id", "tool_call_id", "tool_use_id", "item_id", "approval_request_id"}
     | {"container_id", "server_label", "signature", "thought_signature", "extra_content", "cache_control", "detail", "media_type"}
     | {"encrypted_index", "encrypted_stdout", "fingerprint", "created_by"}
@@ -51,7 +51,7 @@ _DESCRIBES = frozenset({"description", "server_description", "definition", "titl
 _VALUES = frozenset({"default", "const", "enum", "example", "examples", "input_examples"})
 _MERE_NAME = re.compile(r"(?!.*[0-9]{6})[A-Za-z_$][A-Za-z0-9_$.-]{0,47}")
 _MAYBE_BINARY = frozenset({"result", "image", "audio", "bytes"})
-_SHORTEST_BINARY = 1024  # characters
+SHORTEST_BINARY = 1024  # characters
 _BASE64 = re.compile(r"(?:data:[\w/+.;=-]{0,100},)?[A-Za-z0-9+/=_\-\r\n]+")
 
 
@@ -151,7 +151,7 @@ class Reader:
             self._walk(path, (), held, role, _As.DATA if how is _As.OBJECT else _As.SAID)
         elif how is _As.KEPT:
             return  # sealed by its backend: nobody else can read it
-        elif inner is None and len(value) >= _SHORTEST_BINARY and self._is_binary(path, value):
+        elif inner is None and len(value) >= SHORTEST_BINARY and self._is_binary(path, value):
             self.miss(BINARY)
         else:
             self.text(path, value, role, inner)
@@ -167,7 +167,7 @@ class Reader:
             role = Role.TOOL if kind.endswith(_TOOL_TYPES) else _ROLE_OF_TYPE.get(kind, role)
         found = []
         for name, value in node.items():
-            if name in _NO_TEXT or value is None:
+            if name in NO_TEXT or value is None:
                 continue
             if name in _MEDIA:
                 self.miss(_MEDIA[name])

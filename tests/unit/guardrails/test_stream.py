@@ -9,6 +9,7 @@ from gateway.domain.guardrails import Action, BackendFilter, Direction, Fail
 from gateway.domain.verdicts import Role
 from gateway.errors import GuardrailUnavailable, UpstreamError
 from gateway.guardrails.kinds import Guard
+from gateway.providers.anthropic_stream import framed
 from tests.unit.guardrails import streams
 from tests.unit.guardrails.streams import (
     DONE,
@@ -164,6 +165,14 @@ def test_originals_in_a_text_that_is_json_are_escaped() -> None:
     text = '{"to": "<EMAIL_1>"}'
     client = read(streams.chat([(0, text[:12]), (0, text[12:])], choices=1), unmask=Originals())
     assert json.loads(client.texts[0, "content"]) == {"to": Originals.original}
+
+
+def test_what_is_sealed_passes_as_it_came() -> None:
+    sealed = {"type": "encrypted_code_execution_result", "encrypted_stdout": "SECRET-1", "content": []}
+    block = {"type": "code_execution_tool_result", "tool_use_id": "t1", "content": sealed}
+    event = {"type": "content_block_start", "index": 0, "content_block": block}
+    client = read([framed(b"content_block_start", json.dumps(event).encode())], operation=Operation.MESSAGES)
+    assert client.documents == [event]
 
 
 async def test_a_service_that_reports_and_fails_closed_breaks_the_stream_at_its_end() -> None:
