@@ -72,7 +72,8 @@ class PiiDetector:
 
     def read(self, text: str, role: Role = Role.USER) -> Reading:  # noqa: ARG002 - whose words they are changes nothing
         """Return what stands in a text; time is linear in its length."""
-        findings = self._findings(text, same_length(text))
+        data = same_length(text)
+        findings = () if plain.clear(data, secrets=self._secrets) else self._findings(text, data)
         return Reading(findings) if findings else NOTHING_FOUND
 
     def _findings(self, text: str, data: bytes) -> tuple[Finding, ...]:

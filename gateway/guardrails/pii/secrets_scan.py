@@ -178,6 +178,8 @@ def _assigned(data: bytes, match: Any) -> Iterator[Found]:
     if value is None:
         return
     text = value.group() if quoted else value.group().rstrip(b".?:")
+    start += len(text) - len(text.lstrip(b" "))  # a key behind blanks is a finding of its own, and begins where it begins
+    text = text.lstrip(b" ")
     joint = data[match.start() : start].rstrip(b"\"'\\")
     kind = next(name for number, name in enumerate(_KINDS, 1) if match.group(number) is not None)
     sure = quoted or joint[-1:] in (b"=", b":") or joint.endswith((b"= ", b": "))

@@ -7,7 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.verdicts import NOTHING_FOUND, Finding
+from gateway.guardrails.pii import plain
 from gateway.guardrails.pii.detector import MAX_HELD, PiiDetector
+from gateway.guardrails.pii.text import same_length
 
 PERSONAL, SECRETS = PiiDetector(), PiiDetector(secrets=True)
 PEM = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEAq7f0\nabcd+/12\n" * 3 + "-----END RSA PRIVATE KEY-----"
@@ -242,3 +244,18 @@ def test_findings_of_any_text_are_ordered_and_apart(text: str) -> None:
         assert edges == sorted(edges)
         assert all(0 <= edge <= len(text) for edge in edges)
         assert 0 <= detector.open_from(text) <= len(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("abcdefxyzABCDEFGHIZ .,;!?*_\n'-\u00e9\u4e2d"), max_size=80), st.booleans())
+def test_plain_words_hold_nothing_however_they_are_read(text: str, secrets: bool) -> None:
+    detector = PiiDetector(secrets=secrets)
+    data = same_length(text)
+    if plain.clear(data, secrets=secrets):
+        assert detector._findings(text, data) == ()
+
+
+def test_a_private_key_behind_a_quote_and_a_blank_is_held_from_its_first_dash() -> None:
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAq7f0\nabcd+/12\n-----END RSA PRIVATE KEY-----"
+    text = f'"password": " {key}hunter2x9'
+    check(PiiDetector(secrets=True), text, list(range(len(text))))
