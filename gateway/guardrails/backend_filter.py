@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.domain.call import Operation
+from gateway.errors import GuardrailUnavailable
 
 FILTERED = frozenset({Operation.CHAT, Operation.COMPLETIONS, Operation.RESPONSES, Operation.RESPONSE_ITEM})
 
 RESULTS = ("content_filter_results", "content_filter_result")
 NOT_RUN = "the backend's content filter could not run"  # the verdict's reason
-CODE = "content_filter_unavailable"  # the refusal's
 
 _HOLDERS = ("choices", "prompt_filter_results", "content_filters")
 
@@ -34,6 +34,12 @@ def unchecked(operation: Operation, document: Any) -> bool:
     if operation not in FILTERED or type(document) is not dict:
         return False
     return any(_failed(results) for results in _results_of(document))
+
+
+def filter_unavailable(guard: str) -> GuardrailUnavailable:
+    """Make the refusal of an answer that the backend's own content filter could not check; `guard` is who asks for that."""
+    message = f"the backend's content filter could not check its answer, and the guardrail {guard!r} lets nothing unchecked pass; retry"
+    return GuardrailUnavailable(message, code="content_filter_unavailable", retry_after_s=1.0)
 
 
 def _results_of(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

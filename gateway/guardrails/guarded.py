@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from gateway.domain.call import Call, Completion, Operation
+from gateway.domain.context import with_context
 from gateway.domain.guardrails import INPUT, Action, BackendFilter, Direction, Fail, JsonSchema, Pii, SystemText, fail_of
 from gateway.domain.verdicts import NOTHING_FOUND, Outcome, Passage, Reading, Role, Verdict
 from gateway.errors import GatewayError, GuardrailBlocked, GuardrailUnavailable
-from gateway.guardrails.backend_filter import CODE, NOT_RUN, unchecked
+from gateway.guardrails.backend_filter import NOT_RUN, filter_unavailable, unchecked
 from gateway.guardrails.blocked import blocked_answer, blocked_request
 from gateway.guardrails.chain import Chain, Note, Side
 from gateway.guardrails.kinds import Guard
@@ -22,7 +23,6 @@ from gateway.guardrails.masking.kept import KeptStream, conversation_of, kept_un
 from gateway.guardrails.masking.placeholders import Placeholders
 from gateway.guardrails.masking.vault import Vault
 from gateway.guardrails.pii.detector import placeholder_name
-from gateway.guardrails.rules.system_text import with_system_text
 from gateway.guardrails.seen import Seen
 from gateway.guardrails.streams.arguments import is_json
 from gateway.guardrails.streams.stream import GuardedStream
@@ -134,7 +134,7 @@ class Guarded:
             texts = {index: side.texts[index] for index in sorted(side.changed)}
             call = await asyncio.to_thread(with_texts, call, texts) if large else with_texts(call, texts)
         for text in reversed(lineup.guidance):
-            call = with_system_text(call, text)
+            call = with_context(call, text)
         return call
 
     async def _run_beside(self, guards: Sequence[Guard], side: Side) -> GuardrailBlocked | None:
@@ -266,9 +266,3 @@ def _with_documents(found: Sequence[Passage], looked_up: str) -> Sequence[Passag
 def _refusal(blocked: tuple[Guard, Verdict]) -> GuardrailBlocked:
     guard, verdict = blocked
     return blocked_request(verdict, guard.config.message)
-
-
-def filter_unavailable(guard: str) -> GuardrailUnavailable:
-    """Make the refusal of an answer that the backend's own content filter could not check."""
-    message = f"the backend's content filter could not check its answer, and the guardrail {guard!r} lets nothing unchecked pass; retry"
-    return GuardrailUnavailable(message, code=CODE, retry_after_s=1.0)

@@ -22,7 +22,7 @@ from gateway.domain.guardrails import BackendFilter, Direction, Fail, JsonSchema
 from gateway.domain.sse import ServerSentEvent, SseParser, frame
 from gateway.domain.verdicts import Passage, Role, Verdict
 from gateway.errors import GatewayError, GuardrailUnavailable
-from gateway.guardrails.backend_filter import CODE, NOT_RUN, unchecked
+from gateway.guardrails.backend_filter import NOT_RUN, filter_unavailable, unchecked
 from gateway.guardrails.blocked import FINISH_REASON, blocked_request, guardrail_of
 from gateway.guardrails.kinds import Guard
 from gateway.guardrails.streams.channels import Unmask
@@ -166,7 +166,7 @@ class GuardedStream:
         for guard in self._filters:
             self._watch.tallies[guard.config.id][1].failed(NOT_RUN)
             if fail_of(guard.config) is Fail.CLOSED:
-                self._watch.failed(guard, CODE)
+                self._watch.failed(guard, filter_unavailable(guard.config.id))
 
     def _ended(self, dialect: Dialect, event: StreamEvent, pieces: list[bytes]) -> StreamEvent:
         """Make the stream's last event: one of ours."""

@@ -157,11 +157,11 @@ class Watch:
             return []
         return [Found(each, rank) for each in reading.findings]
 
-    def failed(self, guard: Guard, code: str | None = None) -> None:
-        """Break the stream: a guardrail that must not be left out could not run."""
+    def failed(self, guard: Guard, failure: GuardrailUnavailable | None = None) -> None:
+        """Break the stream: a guardrail that must not be left out could not run; `failure` is what the client is told, if not that."""
         if not self.ended:
             message = f"the guardrail {guard.config.id!r} could not check the rest of this answer, so it ends here; retry in a moment"
-            self.failure = GuardrailUnavailable(message, code=code, retry_after_s=1.0)
+            self.failure = failure or GuardrailUnavailable(message, retry_after_s=1.0)
 
     def report(self, text: str) -> None:
         """Let those that only report judge a stretch; services do so in the background."""

@@ -8,7 +8,6 @@ import pytest
 from gateway.domain.call import Operation
 from gateway.domain.context import with_context
 from gateway.errors import RequestError
-from gateway.guardrails.rules.system_text import with_system_text
 from tests.builders import make_call
 
 OURS = 'Say "no"\nto gambling.'
@@ -36,10 +35,10 @@ CASES = [
 @pytest.mark.parametrize(("operation", "member", "given", "expected"), CASES)
 def test_the_operators_text_is_first_and_put_there_once(operation: Operation, member: str, given: Any, expected: Any) -> None:
     document = {"temperature": 1, **({} if given is None else {member: given}), "seed": 7}
-    call = with_system_text(make_call(document, operation=operation, body=json.dumps(document, indent=1).encode()), OURS)
+    call = with_context(make_call(document, operation=operation, body=json.dumps(document, indent=1).encode()), OURS)
     assert call.document[member] == expected
     assert json.loads(call.body) == call.document
-    assert with_system_text(call, OURS) is call
+    assert with_context(call, OURS) is call
 
 
 def test_the_clients_own_bytes_stay_as_they_are() -> None:
@@ -49,7 +48,7 @@ def test_the_clients_own_bytes_stay_as_they_are() -> None:
 
 
 def test_of_two_texts_the_one_put_in_last_comes_first() -> None:
-    call = with_system_text(with_context(make_call(), "Looked up"), OURS)
+    call = with_context(with_context(make_call(), "Looked up"), OURS)
     assert [each["content"] for each in call.document["messages"]] == [OURS, "Looked up", "Hello"]
 
 
