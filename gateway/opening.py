@@ -12,6 +12,7 @@ from gateway.routing.verify import read_answer
 # Events that a stream may send before its first content: beyond that it is no answer.
 MAX_HELD_EVENTS = 4096
 MAX_WHOLE_BYTES = 16 * 1024 * 1024  # of a stream that is held to its end
+_CALLS_TOOLS = frozenset({"tool_calls", "tool_use", "function_call"})  # reasons for an end
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -23,9 +24,6 @@ class Opened(msgspec.Struct, frozen=True):
     decoder: StreamDecoder | None = None
     chunks: AsyncIterator[bytes] | None = None
     held: list[StreamEvent] = []
-
-
-_CALLS_TOOLS = frozenset({"tool_calls", "tool_use", "function_call"})
 
 
 def usage_of(opened: Opened) -> Usage | None:
