@@ -1,13 +1,13 @@
 """Finds personal data, or secrets, in a text: patterns in linear time, checksums, and the words that stand beside.
 
-How: `pii_numbers` reads what is written in groups of digits, `pii_words` addresses and what holds letters, `secrets_scan`
+How: `groups.py` reads what is written in groups of digits, `words.py` addresses and what holds letters, `secrets_scan.py`
 credentials. Findings that overlap become one.
 
 On streams nothing is looked at that reaches over a limit of its own: `open_from` gives the place from which on more text could
 still make a finding, or change one. Ordinary prose is held up to its last word; a number until something else follows; a
 private key until its end, or for `MAX_HELD` characters.
 
-Source: the modules' own; issue 5 for what is to be found.
+Source: the modules' own.
 """
 
 import fnmatch
