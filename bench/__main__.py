@@ -51,16 +51,11 @@ async def plain(targets: dict[str, Target], rounds: int, seconds: float) -> None
         for name, (port, path, key, pid) in targets.items():
             progress(f"plain chat, round {number}/{rounds}: {name}")
             wires = [load.request(path, key, each) for each in (POOLED if name == "pool of 5" else BODIES)]
-            before_s = servers.cpu_s(pid)
-            result, took_s = await load.plain(port, wires, 32, seconds)
-            used_s = servers.cpu_s(pid) - before_s
-            single, _ = await load.plain(port, wires, 1, seconds / 3)
-            if result.failures or single.failures:
-                raise SystemExit(f"{name}: {result.failures + single.failures} calls failed")
+            rate, used_us, median_ms = await load.measured(port, wires, pid, seconds, name)
             if number:
-                rates[name].append(len(result.latencies_s) / took_s)
-                cpu_us[name].append(used_s / len(result.latencies_s) * 1e6)
-                p50_ms[name].append(percentile(single.latencies_s, 0.5) * 1e3)
+                rates[name].append(rate)
+                cpu_us[name].append(used_us)
+                p50_ms[name].append(median_ms)
     base = "forwarder"
     progress("")
     print("Plain chat, 32 connections; p50 at concurrency 1. Medians of interleaved rounds; ratios are per round.\n")

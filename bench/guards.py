@@ -24,16 +24,11 @@ async def main(port: int, keys: dict[str, str], pid: int, bodies: dict[str, list
             for name in PRODUCTS:
                 progress(f"guardrails, {size}, round {number}/{rounds}: {name}")
                 wires = [load.request(PATH, keys[name], each) for each in sent]
-                before_s = servers.cpu_s(pid)
-                result, took_s = await load.plain(port, wires, 32, seconds)
-                used_s = servers.cpu_s(pid) - before_s
-                single, _ = await load.plain(port, wires, 1, seconds / 3)
-                if result.failures or single.failures:
-                    raise SystemExit(f"{name}: {result.failures + single.failures} calls failed")
+                rate, used_us, median_ms = await load.measured(port, wires, pid, seconds, name)
                 if number:
-                    rates[name].append(len(result.latencies_s) / took_s)
-                    cpu_us[name].append(used_s / len(result.latencies_s) * 1e6)
-                    p50_ms[name].append(statistics.median(single.latencies_s) * 1e3)
+                    rates[name].append(rate)
+                    cpu_us[name].append(used_us)
+                    p50_ms[name].append(median_ms)
         progress("")
         for name in PRODUCTS:
             ratio = statistics.median(mine / none for mine, none in zip(rates[name], rates["bench"], strict=True))

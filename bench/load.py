@@ -2,8 +2,11 @@
 
 import asyncio
 import itertools
+import statistics
 import time
 from dataclasses import dataclass, field
+
+from bench import servers
 
 DIGITS = bytes.maketrans(b"bfgkqvwxyzh", b"0123456789.")  # of a backend's stamps that are words
 
@@ -74,6 +77,18 @@ async def plain(port: int, wires: list[bytes], connections: int, seconds: float)
         await loop.create_connection(lambda done=done: Plain(wires, result, started_s + seconds, done), "127.0.0.1", port)
     await asyncio.wait_for(asyncio.gather(*(done.wait() for done in dones)), seconds + 30)
     return result, time.perf_counter() - started_s
+
+
+async def measured(port: int, wires: list[bytes], pid: int, seconds: float, name: str) -> tuple[float, float, float]:
+    """Load a server over 32 connections, then over one; returns calls/s, CPU µs per call of the process, and the median in ms."""
+    before_s = servers.cpu_s(pid)
+    result, took_s = await plain(port, wires, 32, seconds)
+    used_s = servers.cpu_s(pid) - before_s
+    single, _ = await plain(port, wires, 1, seconds / 3)
+    if result.failures or single.failures:
+        raise SystemExit(f"{name}: {result.failures + single.failures} calls failed")
+    calls = len(result.latencies_s)
+    return calls / took_s, used_s / calls * 1e6, statistics.median(single.latencies_s) * 1e3
 
 
 class Stream(asyncio.Protocol):

@@ -1,8 +1,8 @@
 """A JobQueue that is opened by its first message, because what opens it is half a second of a cold start."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
+from gateway.adapters.late import Late
 from gateway.ports import JobQueue
 
 
@@ -14,20 +14,13 @@ class LateQueue:
     """
 
     def __init__(self, connect: Callable[[], Awaitable[JobQueue]]) -> None:
-        self._connect = connect
-        self._queue: JobQueue | None = None
-        self._opening = asyncio.Lock()
+        self._late = Late(connect)
 
     async def send(self, queue: str, body: bytes, *, message_id: str, content_type: str = "application/json", subject: str = "") -> None:
         """Put a message into a queue; see the port."""
-        async with self._opening:
-            if self._queue is None:
-                self._queue = await self._connect()
-            opened = self._queue
+        opened = await self._late.get()
         await opened.send(queue, body, message_id=message_id, content_type=content_type, subject=subject)
 
     async def close(self) -> None:
         """Let connections go, if there are any. Safe to call twice."""
-        opened, self._queue = self._queue, None
-        if opened is not None:
-            await opened.close()
+        await self._late.close()

@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -37,6 +37,7 @@ class Detector(Protocol):
         """Return what takes the place of a redacted finding. Reading it again finds nothing."""
 
 
+@runtime_checkable
 class Scanner(Detector, Protocol):
     """A detector that reads a stream for less than `open_from` and `read` together."""
 

@@ -1,12 +1,12 @@
 """A detector, or a service, of one guardrail, at work on a stream: it reads, it is timed, and its findings are counted."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gateway.domain.guardrails import Action, timeout_of
 from gateway.domain.verdicts import NOTHING_FOUND, Finding, Passage, Reading, Role
 from gateway.errors import GuardrailUnavailable
-from gateway.guardrails.kinds import Detector, Guard, Service
+from gateway.guardrails.kinds import Detector, Guard, Scanner, Service
 from gateway.guardrails.streams.window import CONTEXT
 from gateway.guardrails.tally import Tally
 from gateway.ports import Clock
@@ -39,7 +39,7 @@ class Reader:
         self.chunk: int = getattr(guard.config, "chunk", CHUNK)
         self.off = False  # it failed, and is not asked again
         self._clock = clock
-        self._scan: Callable[[str, int], tuple[Reading, int]] | None = getattr(detector, "scan", None)
+        self._scan = detector.scan if isinstance(detector, Scanner) else None
 
     def read(self, text: str) -> Reading:
         """Return what stands in a text."""
