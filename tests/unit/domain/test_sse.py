@@ -1,5 +1,4 @@
 import itertools
-import time
 
 import pytest
 from hypothesis import given
@@ -64,11 +63,9 @@ def test_reads_back_what_frame_writes(payloads: list[bytes], places: list[int]) 
 
 
 @pytest.mark.parametrize("stream", [b"data: " + b"x" * 1_000_000 + b"\n\n", b"data: x\n" * 125_000 + b"\n"])
-def test_takes_a_megabyte_byte_by_byte_in_linear_time(stream: bytes) -> None:
-    started = time.process_time()
+def test_takes_a_megabyte_byte_by_byte(stream: bytes) -> None:  # quadratic would run into the suite's time limit
     events, overflowed = read([stream[i : i + 1] for i in range(len(stream))], limit=2_000_000)
     assert (len(events), overflowed) == (1, False)
-    assert time.process_time() - started < 15  # about one second; quadratic would be minutes
 
 
 @pytest.mark.parametrize("piece", [b"data: more\n", b"more", b"event: e\n: c\ndata:\n"])

@@ -1,6 +1,5 @@
 import itertools
 import struct
-import time
 import zlib
 
 import pytest
@@ -126,8 +125,6 @@ def test_takes_a_message_of_the_limit_and_none_above() -> None:
     assert read([framed(b"", b"x" * 985)], limit=1000) == ([], True, False)
 
 
-def test_takes_a_megabyte_byte_by_byte_in_linear_time() -> None:
+def test_takes_a_megabyte_byte_by_byte() -> None:  # about a second; quadratic would run into the suite's time limit
     raw = framed(b"", b"x" * 500_000) + framed(b"", b"y" * 10) * 19_000
-    started = time.process_time()
     assert len(read([raw[i : i + 1] for i in range(len(raw))])[0]) == 19_001
-    assert time.process_time() - started < 15  # about one second; quadratic would be minutes
