@@ -8,11 +8,11 @@ import msgspec
 
 from gateway.access.administration_guardrails import GuardrailAdministration
 from gateway.access.authenticate import Authenticator
-from gateway.access.cached import Cached
 from gateway.access.directory import Directory
 from gateway.admission import Admission
 from gateway.answering import Answering
 from gateway.attempts import Attempts
+from gateway.cached import Cached
 from gateway.dispatch import Dispatcher
 from gateway.domain.access import Product
 from gateway.domain.catalog import Catalog

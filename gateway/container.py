@@ -18,7 +18,6 @@ from gateway.access.administration_guardrails import GuardrailAdministration
 from gateway.access.administration_subscriptions import SubscriptionAdministration
 from gateway.access.audit import Audit
 from gateway.access.authenticate import Authenticator
-from gateway.access.cached import Cached
 from gateway.access.directory import Directory
 from gateway.access.entra_tokens import TokenVerifier
 from gateway.access.front import Front
@@ -33,6 +32,7 @@ from gateway.alerts.office import open_office
 from gateway.alerts.overhearing import OverheardTables
 from gateway.assembly import Parts, assemble, open_guards
 from gateway.budgets import Budgets
+from gateway.cached import Cached
 from gateway.connections import open_doors, open_spool
 from gateway.domain.access import DEFAULT_TENANT, Network
 from gateway.domain.catalog import Catalog

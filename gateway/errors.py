@@ -5,7 +5,8 @@ GatewayError
 │   ├── MethodNotAllowed 405
 │   ├── UnsupportedMediaType 415
 │   ├── PayloadTooLarge 413
-│   └── GuardrailBlocked 400    a guardrail of ours refused the request or its answer
+│   ├── GuardrailBlocked 400    a guardrail of ours refused the request or its answer
+│   └── PromptError 400         a prompt cannot be rendered with what the call gives it
 ├── AuthenticationError 401     no key, or one that does not exist, is revoked or has expired
 ├── PaymentRequired 402         the call may cost more than its product lets pass unasked
 ├── PermissionDenied 403        a known caller that may not do this
@@ -104,6 +105,12 @@ class GuardrailBlocked(RequestError):
     """One of our guardrails refused what was asked, or what was answered; `details` hold its verdict."""
 
     code = "guardrail_blocked"
+
+
+class PromptError(RequestError):
+    """A prompt cannot be rendered with what the call gives it; `param` names the variable (`prompt.variables.city`)."""
+
+    code = "prompt_invalid"
 
 
 class AuthenticationError(GatewayError):

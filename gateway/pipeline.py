@@ -24,9 +24,9 @@ import msgspec
 
 from gateway.access.authenticate import Authenticator
 from gateway.access.authorize import authorize, find_model, find_origin
-from gateway.access.cached import Cached
 from gateway.admission import Admission, units_at_most
 from gateway.answering import Answering, served_by
+from gateway.cached import Cached
 from gateway.costcheck import planned
 from gateway.dispatch import Dispatcher
 from gateway.domain import models_list

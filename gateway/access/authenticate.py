@@ -18,12 +18,12 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.access import keys
-from gateway.access.cached import Cached
 from gateway.access.directory import KeyRecord
 from gateway.access.entra import Identity, looks_like_a_token
 from gateway.access.entra_tokens import TokenVerifier
 from gateway.access.front import OPEN, Front
 from gateway.access.network import check_address
+from gateway.cached import Cached
 from gateway.domain.access import ANYWHERE, CALLER, DEFAULT_TENANT, Principal, Product, Role, SubscriptionState
 from gateway.domain.call import Inbound
 from gateway.errors import AuthenticationError, PermissionDenied

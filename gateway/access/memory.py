@@ -6,8 +6,8 @@ Other workers follow within STALE_S: a revoked key, a suspended tenant and a cha
 
 from collections.abc import Iterable
 
-from gateway.access.cached import Cached
 from gateway.access.directory import Directory, KeyRecord
+from gateway.cached import Cached
 from gateway.domain.access import Product
 from gateway.ports import Clock
 

@@ -10,10 +10,12 @@ import datetime
 import enum
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
+from gateway.domain.conversations import Capture, History, Window
 from gateway.domain.guardrails import TenantRule
 from gateway.domain.limits import NO_LIMITS, Limits
 
@@ -66,6 +68,9 @@ class ProductTerms(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
         network: Whose addresses may use it.
         call_cost: What happens to dear calls; None lets them pass.
         guardrails: Names of guardrails, in the order in which they are asked where nothing else decides it.
+        history: Conversations that the gateway keeps; None keeps none.
+        window: What happens to prompts over a model's context window.
+        capture: Whether requests and answers are kept for replays; None keeps none.
     """
 
     models: tuple[str, ...]
@@ -77,6 +82,9 @@ class ProductTerms(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     network: Network = ANYWHERE
     call_cost: CallCost | None = None
     guardrails: tuple[str, ...] = ()
+    history: History | None = None
+    window: Window | None = None
+    capture: Capture | None = None
 
 
 class Product(ProductTerms, frozen=True, kw_only=True):
@@ -100,6 +108,7 @@ class Tenant(msgspec.Struct, frozen=True, omit_defaults=True):
         limits: Of all its subscriptions together.
         network: Whose addresses may call for it.
         rules: Guardrails of its own, which its calls pass after those of the product.
+        attributes: Context variables of all its calls (`department`, `role`, `application` …), which no caller can set.
     """
 
     id: str
@@ -109,6 +118,7 @@ class Tenant(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: Limits = NO_LIMITS
     network: Network = ANYWHERE
     rules: tuple[TenantRule, ...] = ()
+    attributes: Mapping[str, str] = {}
 
 
 class SubscriptionState(enum.StrEnum):
@@ -161,6 +171,7 @@ class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
         identities: Entra identities that call as it: `<oid or client id>`, in small letters.
         keys: Those that work; a key that is not here does not, whatever else is stored of it.
         held: An administrator of the gateway suspended it, so that its tenant's cannot resume it.
+        attributes: Context variables of its calls; they win over the tenant's.
     """
 
     id: str
@@ -176,6 +187,7 @@ class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
     identities: tuple[str, ...] = ()
     keys: tuple[KeySlot, ...] = ()
     held: bool = False
+    attributes: Mapping[str, str] = {}
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -195,6 +207,7 @@ class Principal(msgspec.Struct, frozen=True):
         operations: The same for operations.
         networks: Whose addresses may call; all of them must agree.
         rules: The tenant's own guardrails.
+        attributes: Context variables for prompts, from the tenant, the subscription and the token: none that a client could forge.
     """
 
     tenant: str
@@ -210,6 +223,7 @@ class Principal(msgspec.Struct, frozen=True):
     operations: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
     rules: tuple[TenantRule, ...] = ()
+    attributes: Mapping[str, str] = {}
 
 
 _KEY = re.compile(r"gwk_([a-z0-9]{16})_[A-Za-z0-9_-]+")

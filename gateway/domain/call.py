@@ -32,6 +32,11 @@ class Operation(enum.StrEnum):
     FORWARD = "forward"  # /ai/{backend}/…: Azure AI services, Azure ML, any REST API
     LIST_MODELS = "models.list"
     GET_MODEL = "models.get"
+    LIST_PROMPTS = "prompts.list"
+    GET_PROMPT = "prompts.get"
+    PROMPT_API = "prompts.openapi"
+    FEEDBACK = "feedback"
+    ERASE_SESSION = "sessions.erase"
     MANAGE = "manage"
     UNKNOWN = "unknown"
 

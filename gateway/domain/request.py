@@ -5,7 +5,9 @@ import msgspec
 from gateway.domain.access import Principal
 from gateway.domain.call import Call
 from gateway.domain.catalog import Catalog, Model
+from gateway.domain.experiments import Assignment
 from gateway.domain.labels import Labels
+from gateway.domain.prompts import Prompted
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -16,6 +18,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         deadline_s: On the Clock: when an answer must have begun.
         labels_found: What guardrails found the call to be (`confidential`); routing rules ask for it as `classification`.
         looked_up: What was put before its prompt from elsewhere: to guardrails a document.
+        prompted: What it has from a prompt of the library; None where it has none.
+        assignment: Which variant of an experiment it got; None where it is in none.
     """
 
     call: Call
@@ -26,6 +30,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     deadline_s: float
     labels_found: frozenset[str] = frozenset()
     looked_up: str = ""
+    prompted: Prompted | None = None
+    assignment: Assignment | None = None
 
 
 def affinity_of(request: Request, model: Model) -> str:

@@ -22,10 +22,43 @@ class Draft:
     """
 
     __slots__ = (
-        "admitted_at", "admitted_s", "aside_cost_micro_usd", "attempts", "avoided_micro_usd", "backend", "changes", "charged",
-        "cost_micro_usd", "deployment", "error_code", "fallback", "finish_reason", "first_token_s", "guard_s", "inbound", "last_byte_s",
-        "model", "principal", "queue_s", "reason", "route", "rule", "status", "stream", "tier", "trace_id", "upstream_request_id",
-        "upstream_wait_s", "usage", "verdicts", "worker",
+        "admitted_at",
+        "admitted_s",
+        "aside_cost_micro_usd",
+        "attempts",
+        "avoided_micro_usd",
+        "backend",
+        "changes",
+        "charged",
+        "cost_micro_usd",
+        "deployment",
+        "error_code",
+        "experiment",
+        "fallback",
+        "finish_reason",
+        "first_token_s",
+        "guard_s",
+        "inbound",
+        "last_byte_s",
+        "model",
+        "principal",
+        "prompt",
+        "prompt_version",
+        "queue_s",
+        "reason",
+        "route",
+        "rule",
+        "status",
+        "stream",
+        "tier",
+        "trace_id",
+        "upstream_hash",
+        "upstream_request_id",
+        "upstream_wait_s",
+        "usage",
+        "variant",
+        "verdicts",
+        "worker",
     )  # fmt: skip
 
     def __init__(self, inbound: Inbound) -> None:
@@ -49,6 +82,9 @@ class Draft:
         self.route: list[str] = []  # the attempts that did not answer, and why
         self.verdicts: list[Verdict] = []  # of guardrails, in the order in which they were given
         self.changes: list[str] = []  # what was changed in the request or the answer
+        self.prompt = self.experiment = self.variant = ""
+        self.prompt_version = 0
+        self.upstream_hash = ""  # of the body that the answering backend was sent, where the call can be rebuilt
         self.queue_s = 0.0
         self.admitted_s: float | None = None
         self.guard_s = 0.0

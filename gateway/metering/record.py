@@ -33,7 +33,8 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     `tokens_estimated` speaks for `units` as well. What the caller's limits were charged stands in `charged_…`, in the windows of
     `admitted_at`; it differs from what was used where nobody knows how far a backend had come. A call without limits has none.
     `worker` is the process that held the limits' leases. `guardrails` are their verdicts and `classification` the labels that they
-    gave the call, as `domain/verdict_text.py` writes them.
+    gave the call, as `domain/verdict_text.py` writes them. `upstream_hash` is that of the body that the answering backend was sent,
+    kept where the call came from a prompt or was captured.
     """
 
     at: datetime.datetime
@@ -88,6 +89,11 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     changes: str
     guardrails: str
     classification: str
+    prompt: str
+    prompt_version: int
+    experiment: str
+    variant: str
+    upstream_hash: str
     admission_s: float
     guard_s: float
     queue_s: float
@@ -134,6 +140,7 @@ def finish(draft: Draft, now_s: float, at: datetime.datetime) -> UsageRecord:
         masked_keys(_client_request_id(inbound))[:most], draft.upstream_request_id[:most],
         draft.rule, draft.tier, draft.fallback, draft.reason, " ".join(draft.route)[: 4 * most], " ".join(draft.changes),
         line_of(draft.verdicts), labels_of(draft.verdicts),
+        draft.prompt, draft.prompt_version, draft.experiment, draft.variant, draft.upstream_hash,
         *_latencies(draft, now_s),
     )
     # fmt: on

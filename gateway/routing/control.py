@@ -5,7 +5,7 @@
 | `overrides` | `models` | model id | `weights` and `lifecycle`, as JSON |
 | `overrides` | `deployments` | deployment id | `draining` and `price`, as JSON |
 
-A slash in an id stands as `|` in a row's key. Every worker reads the table within seconds (`access/cached.py`), so a change
+A slash in an id stands as `|` in a row's key. Every worker reads the table within seconds (`cached.py`), so a change
 needs no restart. A change names members: one that is not there stays as it is, null takes the override away, so that the
 file's word counts again. `weights` are changed one by one, `lifecycle` and `price` as a whole.
 """

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from gateway.access.authenticate import Authenticator
-from gateway.access.cached import Cached
 from gateway.access.directory import Directory
 from gateway.access.directory_subscriptions import Subscriptions
 from gateway.access.response_ids import ResponseIds
 from gateway.assembly import Parts, assemble
+from gateway.cached import Cached
 from gateway.domain.access import DEFAULT_TENANT
 from gateway.domain.call import Answer, Inbound, Operation
 from gateway.domain.catalog import Catalog, Model

@@ -23,10 +23,10 @@ BACKENDS = "shared: backends are"
 OWN = "no tenant's: the gateway's own"
 APART = {
     "access/authenticate.py:self._proved": KEYS,
-    "access/cached.py:self._entries": "of the caches in `access/memory.py`",
-    "access/cached.py:self._misses": "of the caches in `access/memory.py`",
-    "access/cached.py:self._loading": "of the caches in `access/memory.py`",
-    "access/cached.py:self._began_s": "of the caches in `access/memory.py`",
+    "cached.py:self._entries": "of the caches in `access/memory.py`",
+    "cached.py:self._misses": "of the caches in `access/memory.py`",
+    "cached.py:self._loading": "of the caches in `access/memory.py`",
+    "cached.py:self._began_s": "of the caches in `access/memory.py`",
     "access/entra_tokens.py:self._verified": KEYS,
     "access/jwks.py:self._keys": "an issuer's, whose tenants are named in the settings",
     "access/memory.py:self.records": KEYS,

@@ -4,8 +4,8 @@ import pytest
 
 from gateway.access import keys
 from gateway.access.authenticate import ADMINISTRATOR, Authenticator, presented_key
-from gateway.access.cached import Cached
 from gateway.access.directory import KeyRecord
+from gateway.cached import Cached
 from gateway.domain.access import Role
 from gateway.errors import AuthenticationError, PermissionDenied
 from tests.builders import make_inbound, make_principal

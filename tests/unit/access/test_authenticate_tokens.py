@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from gateway.access import keys
 from gateway.access.authenticate import Authenticator
-from gateway.access.cached import Cached
 from gateway.access.directory import KeyRecord
 from gateway.access.entra_tokens import TokenVerifier
 from gateway.access.front import OPEN, Front
 from gateway.access.jwks import SigningKeys
+from gateway.cached import Cached
 from gateway.domain.access import Network, Principal, Product, Role, SubscriptionState
 from gateway.errors import AuthenticationError, GatewayError, PermissionDenied, StoreUnavailable
 from tests.builders import make_inbound, make_principal, make_product

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.access.cached import Cached
+from gateway.cached import Cached
 from gateway.domain.catalog import Catalog
 from gateway.domain.deployment import PoolMember
 from gateway.domain.tables import Entity

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.access.cached import Cached
+from gateway.cached import Cached
 from gateway.errors import StoreUnavailable
 from tests.fakes.clock import FakeClock
 

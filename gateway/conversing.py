@@ -1,0 +1,1 @@
+"""Conversations that the gateway keeps, and prompts that are longer than a model's window."""
