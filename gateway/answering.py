@@ -107,6 +107,10 @@ def served_by(draft: Draft) -> dict[str, str]:
         headers["x-gateway-deployment"] = draft.deployment
     if draft.fallback:
         headers["x-gateway-fallback"] = draft.fallback
+    if draft.prompt_version:
+        headers["x-gateway-prompt-version"] = str(draft.prompt_version)
+    if draft.variant:
+        headers["x-gateway-variant"] = draft.variant
     if draft.tier:
         headers["x-gateway-tier"] = draft.tier
     return headers

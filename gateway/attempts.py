@@ -249,6 +249,8 @@ class Attempts:
             call = msgspec.structs.replace(call, received_at=int(self._clock.utc().timestamp()))
         until = asyncio.get_running_loop().time() + timeout_s
         request = provider.encode(call, deployment)
+        if draft.keeps_sent:
+            draft.sent = request.body
         response = await self._upstream.send(request, timeout_s)
         draft.heard(response.headers)
         auth = deployment.backend.auth

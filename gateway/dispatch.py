@@ -11,6 +11,9 @@ judge and no fallback, and not to what an earlier answer of somebody else's refe
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
+
+import msgspec
 
 from gateway.admission import DEFAULT_OUTPUT_TOKENS
 from gateway.attempts import Attempts, ProviderFor, Terms
@@ -26,7 +29,7 @@ from gateway.domain.request import Request, affinity_of
 from gateway.domain.response_ids import WITH_IDS
 from gateway.errors import GatewayError, ModelNotFound, NotFound, PermissionDenied, UpstreamError
 from gateway.metering.tokens import BYTES_PER_TOKEN, EXACT_UP_TO, EXACT_UP_TO_IN_THREAD, Count, TokenCounter
-from gateway.opening import Opened
+from gateway.opening import Opened, read_whole, text_of, usage_of
 from gateway.ports import Clock
 from gateway.routing import fallbacks
 from gateway.routing.budget import RetryBudget
@@ -35,7 +38,7 @@ from gateway.routing.gate import PRIORITIES
 from gateway.routing.plan import Kind, Load, Planner, Target, refusal, target_of, targeted
 from gateway.routing.rules import Facts, match
 from gateway.settlement import Flight
-from gateway.tiers import ask_tiers
+from gateway.tiers import ask_tiers, plain_chat
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +146,32 @@ class Dispatcher:
         opened = await self._attempts.open(flight, request.call, plan, terms)
         flight.draft.reason = opened.candidate.reason
         return opened
+
+    async def ask(self, flight: Flight, request: Request, model: str, messages: list[dict[str, Any]], max_tokens: int) -> str:
+        """Ask another model about a call, for the gateway itself; what it costs stays with the call, which goes on as it was.
+
+        Args:
+            flight: The call's.
+            request: The call.
+            model: The public name of the other one.
+            messages: In chat's form.
+            max_tokens: How long its answer may be.
+
+        Returns:
+            The answer's text.
+
+        Raises:
+            GatewayError: It cannot be asked.
+        """
+        call = plain_chat(model, messages, max_tokens, request.call.trace)
+        before = flight.pause()
+        try:
+            opened = await self._ask_whole(flight, msgspec.structs.replace(request, call=call), model)
+            flight.set_aside(usage_of(opened), text_of(opened))
+            found = read_whole(call.operation, opened)
+        finally:
+            flight.resume(before)
+        return found[0] if found is not None else ""
 
     async def _ask_whole(self, flight: Flight, request: Request, model: str) -> Opened:
         """Get a model's answer to its end, before anybody else sees it."""

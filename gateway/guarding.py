@@ -76,9 +76,12 @@ class Guardian:
             GuardrailBlocked: A guardrail refuses it.
             GuardrailUnavailable: One that fails closed could not run.
         """
-        if not product.guardrails and not request.principal.rules:
+        form = _form_of(request)
+        if not product.guardrails and not request.principal.rules and form is None:
             return request, None
         lineup = await self._guards(request, product)
+        if form is not None:
+            lineup = await asyncio.to_thread(self._formed, lineup, form, request.principal.tenant)
         started_s = self._clock.now_s()
         guarded = Guarded(lineup, self._vault, request.principal.tenant, _session(request), draft.verdicts.append, self._clock, self._seen)
         try:
@@ -195,6 +198,15 @@ class Guardian:
         zoned = partial(_in_zone, principal.data_zone, request.catalog.guard_backends)
         return line_up(sorted(map(zoned, guards), key=order_of))
 
+    def _formed(self, lineup: Lineup, form: JsonSchema, tenant: str) -> Lineup:
+        """Return the guardrails with the form that a prompt asks for; an answer must have that of the product's guardrail as well."""
+        if lineup.form is not None:
+            config = lineup.form.config
+            assert isinstance(config, JsonSchema)
+            both = [{"$id": "urn:guardrail", **config.schema}, {"$id": "urn:prompt", **form.schema}]
+            form = msgspec.structs.replace(config, id=f"{config.id} {form.id}", schema={"allOf": both})
+        return msgspec.structs.replace(lineup, form=self._ready(tenant, form))
+
     def _ready(self, tenant: str, config: Guardrail) -> Guard:
         """Return a guardrail that is ready to run; made once for all the products that name it."""
         key = (tenant, config.id)
@@ -216,6 +228,14 @@ class Guardian:
             guard = self._ready("", config)
             if guard.detector is not None:
                 guard.detector.read("How long does it take to begin?")
+
+
+def _form_of(request: Request) -> JsonSchema | None:
+    """Return the form that the call's prompt asks its answer to have."""
+    version = request.prompted.version if request.prompted is not None else None
+    if version is None or version.output_schema is None:
+        return None
+    return JsonSchema(id=f"prompt:{version.name}.{version.version}", schema=version.output_schema)
 
 
 def _holds(config: Guardrail, principal: Principal) -> bool:

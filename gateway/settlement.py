@@ -15,6 +15,7 @@ import msgspec
 from gateway.domain.amounts import NOTHING, Amounts
 from gateway.domain.call import Call, Completion, Operation, Usage
 from gateway.domain.deployment import Deployment, Price
+from gateway.domain.fingerprint import hash_of
 from gateway.errors import GatewayError
 from gateway.limits.limiter import NOTHING_RESERVED, Limiter, Reservation
 from gateway.metering.draft import Draft
@@ -27,7 +28,7 @@ from gateway.routing.decide import IN_DOUBT
 # Stored responses whose making was counted: so many are remembered, by each worker.
 REMEMBERED_RESPONSES = 10_000
 # What a record says of the deployment whose answer the client gets.
-_OF_THE_ANSWER = ("model", "deployment", "backend", "reason", "upstream_request_id")
+_OF_THE_ANSWER = ("model", "deployment", "backend", "reason", "sent", "upstream_request_id")
 
 
 class Place(Protocol):
@@ -179,6 +180,8 @@ class Settlement:
             self._add_aside(flight)
         if flight.reservation is not NOTHING_RESERVED:
             draft.charged = _charged(draft, flight.reservation.asked, kept, answered=usage is not None)
+        if draft.sent:
+            draft.upstream_hash = hash_of(draft.sent)
         self._limiter.settle(flight.reservation, draft.charged)
         self._recorder.add(finish(draft, now_s, self._clock.utc()))
 

@@ -6,7 +6,8 @@ and the judge's verdicts cost stays with the call: the record's cost is all of i
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -84,17 +85,7 @@ async def _judged(ask: Ask, flight: Flight, request: Request, verifier: Verifier
         {"role": "system", "content": verifier.question},
         {"role": "user", "content": f"The request:\n{asked}\n\nThe answer:\n{text}"},
     ]
-    document = {"model": verifier.judge_model, "messages": messages, "max_tokens": JUDGE_OUTPUT_TOKENS}
-    call = Call(
-        operation=Operation.CHAT,
-        surface=Surface.OPENAI,
-        model=verifier.judge_model,
-        body=msgspec.json.encode(document),
-        document=document,
-        max_output_tokens=JUDGE_OUTPUT_TOKENS,
-        trace=request.call.trace,
-    )
-    judge = msgspec.structs.replace(request, call=call)
+    judge = msgspec.structs.replace(request, call=plain_chat(verifier.judge_model, messages, JUDGE_OUTPUT_TOKENS, request.call.trace))
     answered = flight.pause()
     try:
         opened = await ask(flight, judge, verifier.judge_model)
@@ -108,3 +99,17 @@ async def _judged(ask: Ask, flight: Flight, request: Request, verifier: Verifier
         return verdict.strip().lower().startswith(verifier.passes.lower())
     finally:
         flight.resume(answered)
+
+
+def plain_chat(model: str, messages: Sequence[Mapping[str, Any]], max_tokens: int, trace: str) -> Call:
+    """Return a chat of the gateway's own."""
+    document = {"model": model, "messages": messages, "max_tokens": max_tokens}
+    return Call(
+        operation=Operation.CHAT,
+        surface=Surface.OPENAI,
+        model=model,
+        body=msgspec.json.encode(document),
+        document=document,
+        max_output_tokens=max_tokens,
+        trace=trace,
+    )

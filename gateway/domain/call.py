@@ -63,12 +63,13 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
         headers: Names in lower case.
         query: The last value of each parameter.
         path_model: The deployment in an Azure path, the id of `GET /v1/models/{id}`, the backend of `/ai/{backend}/…`, the id
-            of a stored response; empty elsewhere.
+            of a stored response, a prompt that is looked at, a session; empty elsewhere.
         body: As sent, decompressed.
         received_s: On the Clock.
         path_rest: What follows the backend in `/ai/{backend}/…`, as sent: still escaped, without its leading slash.
         query_string: As sent.
         client_ip: The caller's address, as far as trusted hops vouch for it; empty where nobody does.
+        path_prompt: The prompt that the path invokes; empty elsewhere.
     """
 
     operation: Operation
@@ -84,6 +85,7 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
     path_rest: str = ""
     query_string: str = ""
     client_ip: str = ""
+    path_prompt: str = ""
 
     def __repr__(self) -> str:
         return f"Inbound({self.request_id!r}, {self.method!r}, {self.path!r}, …)"  # its headers hold a credential

@@ -22,42 +22,10 @@ class Draft:
     """
 
     __slots__ = (
-        "admitted_at",
-        "admitted_s",
-        "aside_cost_micro_usd",
-        "attempts",
-        "avoided_micro_usd",
-        "backend",
-        "changes",
-        "charged",
-        "cost_micro_usd",
-        "deployment",
-        "error_code",
-        "experiment",
-        "fallback",
-        "finish_reason",
-        "first_token_s",
-        "guard_s",
-        "inbound",
-        "last_byte_s",
-        "model",
-        "principal",
-        "prompt",
-        "prompt_version",
-        "queue_s",
-        "reason",
-        "route",
-        "rule",
-        "status",
-        "stream",
-        "tier",
-        "trace_id",
-        "upstream_hash",
-        "upstream_request_id",
-        "upstream_wait_s",
-        "usage",
-        "variant",
-        "verdicts",
+        "admitted_at", "admitted_s", "aside_cost_micro_usd", "attempts", "avoided_micro_usd", "backend", "changes", "charged",
+        "cost_micro_usd", "deployment", "error_code", "experiment", "fallback", "finish_reason", "first_token_s", "guard_s", "inbound",
+        "keeps_sent", "last_byte_s", "model", "principal", "prompt", "prompt_version", "queue_s", "reason", "route", "rule", "sent",
+        "status", "stream", "tier", "trace_id", "upstream_hash", "upstream_request_id", "upstream_wait_s", "usage", "variant", "verdicts",
         "worker",
     )  # fmt: skip
 
@@ -84,7 +52,9 @@ class Draft:
         self.changes: list[str] = []  # what was changed in the request or the answer
         self.prompt = self.experiment = self.variant = ""
         self.prompt_version = 0
-        self.upstream_hash = ""  # of the body that the answering backend was sent, where the call can be rebuilt
+        self.keeps_sent = False  # the call can be rebuilt, so what backends are sent is kept for a proof
+        self.sent = b""  # the body that the answering backend was sent
+        self.upstream_hash = ""
         self.queue_s = 0.0
         self.admitted_s: float | None = None
         self.guard_s = 0.0

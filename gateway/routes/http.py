@@ -54,7 +54,7 @@ DECIDING_HEADERS = (
 # Answers that have no body, and so no length of one.
 WITHOUT_BODY = frozenset({204, 304})
 # The parameter of a route's path that says what is asked for.
-PATH_NAMES = ("deployment", "model", "backend", "response")
+PATH_NAMES = ("deployment", "model", "backend", "response", "prompt", "session")
 # Whether a plain call's client is still there is looked at only once the call has taken this long: most never do.
 WATCH_AFTER_S = 1.0
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
@@ -165,6 +165,7 @@ def _inbound(request: Request, operation: Operation, surface: Surface) -> Inboun
         received_s=received_s,
         path_rest=rest_of(scope) if operation is Operation.FORWARD else "",
         query_string=query.decode("latin-1"),
+        path_prompt=unquote(params.get("invoked", "")) if params else "",
     )
 
 

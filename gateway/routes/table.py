@@ -53,6 +53,12 @@ OPENAI_ROWS = (
     Row("v1_responses", "POST", "v1/responses", Operation.RESPONSES, Surface.OPENAI),
     *_stored("v1", "v1", Surface.OPENAI),
     Row("v1_messages", "POST", "v1/messages", Operation.MESSAGES, Surface.ANTHROPIC),
+    Row("v1_prompt_invoke", "POST", "v1/prompts/{invoked}/invoke", Operation.CHAT, Surface.OPENAI),
+    Row("v1_prompts", "GET", "v1/prompts", Operation.LIST_PROMPTS, Surface.OPENAI),
+    Row("v1_prompt", "GET", "v1/prompts/{prompt}", Operation.GET_PROMPT, Surface.OPENAI),
+    Row("v1_prompt_api", "GET", "v1/prompts/{prompt}/openapi.json", Operation.PROMPT_API, Surface.OPENAI),
+    Row("v1_feedback", "POST", "v1/feedback", Operation.FEEDBACK, Surface.OPENAI),
+    Row("v1_session_erase", "DELETE", "v1/sessions/{session}", Operation.ERASE_SESSION, Surface.OPENAI),
     Row("v1_models", "GET", "v1/models", Operation.LIST_MODELS, Surface.OPENAI),
     Row("v1_model", "GET", "v1/models/{model}", Operation.GET_MODEL, Surface.OPENAI),
 )

@@ -1,0 +1,152 @@
+"""The request that a prompt and a call make together: messages in their order, and parameters. Pure, and the same every time.
+
+    messages:    before · the session's history · the call's own · after       (`before` and `after` are the prompt's)
+    parameters:  the prompt's < the call's own < the variant's
+    model:       the prompt's < the call's own < the variant's
+
+The call's own messages keep their bytes. What is rendered is in chat's form; a Responses request gets it as items of `input`, and
+its parameters under their names there.
+
+Source: OpenAI API reference, chat completions and responses (read 2026-11-22).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.domain.call import Operation
+from gateway.domain.chat import wrong_type
+from gateway.domain.splice import splice, value_of
+from gateway.errors import PromptError
+
+type Message = Mapping[str, Any]
+
+# A chat's parameters that Responses has under the same name.
+_ALIKE = frozenset(
+    {"temperature", "top_p", "metadata", "user", "parallel_tool_calls", "store", "service_tier", "safety_identifier", "prompt_cache_key"}
+    | {"top_logprobs", "max_output_tokens", "reasoning", "text", "include", "truncation"}
+)
+_PARTS = {"text": "input_text", "image_url": "input_image"}
+_encode = msgspec.json.encode
+
+
+class Addition(msgspec.Struct, frozen=True):
+    """What is added to a call's own members.
+
+    Attributes:
+        before: Messages in front of the call's own.
+        after: Messages behind them.
+        model: The one that answers where the call names none.
+        parameters: Those that a call's own members win over.
+        forced: Those that win over a call's own members, `model` among them.
+    """
+
+    before: Sequence[Message] = ()
+    after: Sequence[Message] = ()
+    model: str = ""
+    parameters: Mapping[str, Any] = {}
+    forced: Mapping[str, Any] = {}
+
+
+def joined(operation: Operation, document: Mapping[str, Any], body: bytes, addition: Addition) -> bytes:
+    """Return the request's body.
+
+    Args:
+        operation: `chat` or `responses`.
+        document: The call's own members, parsed.
+        body: The same as bytes.
+        addition: What is added.
+
+    Raises:
+        PromptError: A parameter of the prompt has no place in a Responses request.
+        RequestError: The call's own messages are no list.
+    """
+    changes: dict[str, bytes] = {}
+    given = document.keys()
+    defaults = {name: value for name, value in addition.parameters.items() if name not in given}
+    if operation is Operation.CHAT:
+        if "max_tokens" in given or "max_completion_tokens" in given:  # two names of one ceiling
+            defaults = {name: value for name, value in defaults.items() if name not in {"max_tokens", "max_completion_tokens"}}
+        members = defaults | dict(addition.forced)
+        if addition.before or addition.after:
+            changes["messages"] = _chat_messages(document, body, addition)
+    else:
+        members = {name: value for name, value in _of_responses(defaults).items() if name not in given} | _of_responses(addition.forced)
+        if addition.before or addition.after:
+            changes["input"] = _encode([*_items(addition.before), *_own_items(document), *_items(addition.after)])
+    if addition.model and "model" not in given and "model" not in members:
+        members["model"] = addition.model
+    return splice(body, changes | {name: _encode(value) for name, value in members.items()})
+
+
+def _chat_messages(document: Mapping[str, Any], body: bytes, addition: Addition) -> bytes:
+    own = document.get("messages")
+    if own is not None and type(own) is not list:
+        raise wrong_type("messages", "an array of objects", own)
+    inner = (value_of(body, "messages") or b"[]").strip()[1:-1].strip() if own else b""
+    pieces = [_encode(list(addition.before))[1:-1], inner, _encode(list(addition.after))[1:-1]]
+    return b"[" + b",".join(piece for piece in pieces if piece) + b"]"
+
+
+def _own_items(document: Mapping[str, Any]) -> list[Any]:
+    own = document.get("input")
+    if own is None:
+        return []
+    if type(own) is str:
+        return [{"role": "user", "content": own}]
+    if type(own) is not list:
+        raise wrong_type("input", "a string or an array of objects", own)
+    return own
+
+
+def _items(messages: Sequence[Message]) -> list[Any]:
+    """Return chat's messages as items of a Responses request."""
+    items: list[Any] = []
+    for message in messages:
+        if message.get("role") == "tool":
+            items.append({"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": message.get("content")})
+            continue
+        content = message.get("content")
+        if content:
+            items.append({"role": message["role"], "content": content if type(content) is str else _parts(content, message["role"])})
+        for call in message.get("tool_calls") or ():
+            function = call["function"]
+            items.append({
+                "type": "function_call", "call_id": call["id"], "name": function["name"], "arguments": function["arguments"],
+            })  # fmt: skip
+    return items
+
+
+def _parts(parts: Sequence[Message], role: str) -> list[Any]:
+    found: list[Any] = []
+    for part in parts:
+        kind = part.get("type")
+        if kind == "image_url":
+            image = part["image_url"]
+            found.append({"type": "input_image", "image_url": image["url"], "detail": image.get("detail", "auto")})
+        elif kind == "text":
+            found.append({"type": "output_text" if role == "assistant" else "input_text", "text": part["text"]})
+        else:
+            raise PromptError(f"a part of type {str(kind)[:64]!r} has no place in a Responses request; ask at /v1/chat/completions")
+    return found
+
+
+def _of_responses(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a chat's parameters under the names that they have in a Responses request."""
+    found: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if name in _ALIKE or name == "model":
+            found[name] = value
+        elif name in {"max_tokens", "max_completion_tokens"}:
+            found["max_output_tokens"] = value
+        elif name == "reasoning_effort":
+            found["reasoning"] = {"effort": value}
+        elif name == "response_format" and type(value) is dict:
+            form = value.get("json_schema")
+            found["text"] = {"format": {"type": value.get("type"), **(form if type(form) is dict else {})}}
+        elif name == "tools" and type(value) is list:
+            found["tools"] = [{"type": "function", **each["function"]} if type(each.get("function")) is dict else each for each in value]
+        else:
+            raise PromptError(f"the prompt's parameter {name!r} has no place in a Responses request; ask at /v1/chat/completions")
+    return found
