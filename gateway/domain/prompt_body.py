@@ -1,7 +1,7 @@
 """The request that a prompt and a call make together: messages in their order, and parameters. Pure, and the same every time.
 
     messages:    before · the session's history · the call's own · after       (`before` and `after` are the prompt's)
-    parameters:  the prompt's < the call's own < the variant's
+    parameters:  the prompt's < the call's own < the variant's (`forced`)
     model:       the prompt's < the call's own < the variant's
 
 The call's own messages keep their bytes. What is rendered is in chat's form; a Responses request gets it as items of `input`, and
@@ -17,7 +17,7 @@ import msgspec
 
 from gateway.domain.call import Operation
 from gateway.domain.chat import wrong_type
-from gateway.domain.splice import splice, value_of
+from gateway.domain.splice import drop, splice, value_of
 from gateway.errors import PromptError
 
 type Message = Mapping[str, Any]
@@ -28,6 +28,7 @@ _ALIKE = frozenset(
     | {"top_logprobs", "max_output_tokens", "reasoning", "text", "include", "truncation"}
 )
 _PARTS = {"text": "input_text", "image_url": "input_image"}
+_CEILINGS = frozenset({"max_tokens", "max_completion_tokens"})
 _encode = msgspec.json.encode
 
 
@@ -38,15 +39,13 @@ class Addition(msgspec.Struct, frozen=True):
         before: Messages in front of the call's own.
         after: Messages behind them.
         model: The one that answers where the call names none.
-        parameters: Those that a call's own members win over.
-        forced: Those that win over a call's own members, `model` among them.
+        parameters: Members that a call's own win over.
     """
 
     before: Sequence[Message] = ()
     after: Sequence[Message] = ()
     model: str = ""
     parameters: Mapping[str, Any] = {}
-    forced: Mapping[str, Any] = {}
 
 
 def joined(operation: Operation, document: Mapping[str, Any], body: bytes, addition: Addition) -> bytes:
@@ -66,18 +65,69 @@ def joined(operation: Operation, document: Mapping[str, Any], body: bytes, addit
     given = document.keys()
     defaults = {name: value for name, value in addition.parameters.items() if name not in given}
     if operation is Operation.CHAT:
-        if "max_tokens" in given or "max_completion_tokens" in given:  # two names of one ceiling
-            defaults = {name: value for name, value in defaults.items() if name not in {"max_tokens", "max_completion_tokens"}}
-        members = defaults | dict(addition.forced)
+        if not given.isdisjoint(_CEILINGS):  # two names of one ceiling
+            defaults = {name: value for name, value in defaults.items() if name not in _CEILINGS}
+        members = defaults
         if addition.before or addition.after:
             changes["messages"] = _chat_messages(document, body, addition)
     else:
-        members = {name: value for name, value in _of_responses(defaults).items() if name not in given} | _of_responses(addition.forced)
+        members = {name: value for name, value in _of_responses(defaults).items() if name not in given}
         if addition.before or addition.after:
             changes["input"] = _encode([*_items(addition.before), *_own_items(document), *_items(addition.after)])
     if addition.model and "model" not in given and "model" not in members:
         members["model"] = addition.model
     return splice(body, changes | {name: _encode(value) for name, value in members.items()})
+
+
+def forced(operation: Operation, body: bytes, parameters: Mapping[str, Any], model: str) -> bytes:
+    """Return the body with members that win over its own.
+
+    Args:
+        operation: `chat` or `responses`.
+        body: The request's.
+        parameters: In chat's names.
+        model: The one that answers; empty leaves it.
+    """
+    members = dict(parameters) if operation is Operation.CHAT else _of_responses(parameters)
+    if operation is Operation.CHAT and not _CEILINGS.isdisjoint(members):
+        for name in _CEILINGS - members.keys():
+            body = drop(body, name)
+    if model:
+        members["model"] = model
+    return splice(body, {name: _encode(value) for name, value in members.items()})
+
+
+def messages_in(operation: Operation, document: Mapping[str, Any]) -> list[Message]:
+    """Return the call's own messages in chat's form; items of a Responses request that are no words, calls or results are left out."""
+    if operation is Operation.CHAT:
+        own = document.get("messages")
+        return list(own) if type(own) is list else []
+    return [message for item in _own_items(document) if type(item) is dict and (message := _message(item)) is not None]
+
+
+def _message(item: Mapping[str, Any]) -> Message | None:
+    kind = item.get("type", "message")
+    if kind == "function_call":
+        function = {"name": item.get("name"), "arguments": item.get("arguments")}
+        return {"role": "assistant", "content": None, "tool_calls": [{"id": item.get("call_id"), "type": "function", "function": function}]}
+    if kind == "function_call_output":
+        output = item.get("output")
+        return {"role": "tool", "tool_call_id": item.get("call_id"), "content": output if type(output) is str else _encode(output).decode()}
+    if kind != "message" or type(item.get("role")) is not str:
+        return None
+    content = item.get("content")
+    if type(content) is not list:
+        return {"role": item["role"], "content": content}
+    parts = [part for each in content if type(each) is dict and (part := _part(each)) is not None]
+    return {"role": item["role"], "content": parts} if parts else None
+
+
+def _part(part: Mapping[str, Any]) -> Message | None:
+    if part.get("type") in {"input_text", "output_text"}:
+        return {"type": "text", "text": part.get("text")}
+    if part.get("type") == "input_image" and type(part.get("image_url")) is str:
+        return {"type": "image_url", "image_url": {"url": part["image_url"], "detail": part.get("detail") or "auto"}}
+    return None
 
 
 def _chat_messages(document: Mapping[str, Any], body: bytes, addition: Addition) -> bytes:
@@ -138,7 +188,7 @@ def _of_responses(parameters: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in parameters.items():
         if name in _ALIKE or name == "model":
             found[name] = value
-        elif name in {"max_tokens", "max_completion_tokens"}:
+        elif name in _CEILINGS:
             found["max_output_tokens"] = value
         elif name == "reasoning_effort":
             found["reasoning"] = {"effort": value}
