@@ -98,10 +98,17 @@ class Cached[T]:
         self._loading.pop(name, None)
         self._began_s.pop(name, None)
 
-    def forget_all(self, concerned: Callable[[T], bool]) -> None:
-        """Drop every value that a change concerns; what is being read is dropped too, since nobody knows yet what it is."""
+    def forget_all(self, concerned: Callable[[T], bool], *, misses: bool = False) -> None:
+        """Drop every value that a change concerns; what is being read is dropped too, since nobody knows yet what it is.
+
+        Args:
+            concerned: Whether a value is to be dropped.
+            misses: Whether what was not there is to be asked for anew.
+        """
         for name in [name for name, entry in self._entries.items() if entry.value is not None and concerned(entry.value)]:
             del self._entries[name]
+        if misses:
+            self._misses.clear()
         self._loading.clear()
         self._began_s.clear()
 

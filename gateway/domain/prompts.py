@@ -43,10 +43,19 @@ class PromptMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
 
 class Partial(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A text that a version includes from another prompt (`{{> name}}`), as it was when the version was made."""
+    """A text that a version includes from another prompt (`{{> name}}`), as it was when the version was made.
+
+    Attributes:
+        version: Of the other prompt.
+        text: Its template; what it includes itself is filled in.
+        includes: The names of all prompts whose texts are in it.
+        depth: How many inclusions deep it is, itself counted.
+    """
 
     version: int
     text: str
+    includes: tuple[str, ...] = ()
+    depth: int = 1
 
 
 class PromptText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,7 +68,7 @@ class PromptText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         input_schema: JSON Schema of the variables, an object's.
         output_schema: JSON Schema that the answer's text must have; it is asked for once more where it has not.
         template: `strict` knows `{{name}}` and `{{> partial}}` and nothing else; `jinja2` is for shared prompts, sandboxed.
-        partials: By name, pinned when the version was made.
+        partials: By reference as the templates write it (`name` or `name@3`), pinned when the version was made.
         lookups: Names of lookups of the catalogue, whose results are `{{lookups.NAME}}`.
         steps: What is done to a whole answer's text.
         history: Calls with a session continue its conversation, and are added to it.
@@ -102,13 +111,30 @@ class PromptVersion(PromptText, frozen=True, kw_only=True, omit_defaults=True):
     hash: str = ""
 
 
+class Move(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a label was put: the version, when (UTC) and by whom."""
+
+    version: int
+    at: datetime.datetime
+    by: str = ""
+
+
 class Prompt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A prompt's head: what there is of it, and where its labels are."""
+    """A prompt's head: what there is of it, and where its labels are.
+
+    Attributes:
+        latest: The highest version number: all from 1 to it exist.
+        labels: Label → version.
+        moves: Label → where it was put, oldest first, where it is now the last; a rollback takes the last one away.
+        retired: When the prompt was deleted: no call finds it, and its versions stay. None while it is in use.
+    """
 
     tenant: str
     name: str
     latest: int
     labels: Mapping[str, int] = {}
+    moves: Mapping[str, tuple[Move, ...]] = {}
+    retired: datetime.datetime | None = None
 
 
 class Rendered(msgspec.Struct, frozen=True):

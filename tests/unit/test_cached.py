@@ -187,6 +187,15 @@ async def test_all_that_a_change_concerns_is_read_anew_and_nothing_else(world: W
     assert world.store.asked == ["a"]
 
 
+async def test_what_was_not_there_is_asked_for_anew_where_a_change_may_have_made_it(world: World) -> None:
+    assert await world.get("nobody") is None
+    world.store.values["nobody"] = "1"
+    world.cached.forget_all(lambda _: False)
+    assert await world.get("nobody") is None
+    world.cached.forget_all(lambda _: False, misses=True)
+    assert await world.get("nobody") == "1"
+
+
 async def test_a_read_that_was_under_way_when_a_change_was_made_is_not_kept(world: World) -> None:
     world.store.open.clear()
     early = asyncio.create_task(world.get())
