@@ -1,8 +1,8 @@
 """`make demo`: starts a gateway with simulated backends, calls it as clients would, shows what happened.
 
-The calls (`demo_calls.py`, `demo_guardrails.py`, `demo_access.py`) go through the official `openai` SDK over a loopback socket, one
-of them as Anthropic's clients send it. Each one knows what it must end with; anything else ends the demo with 1. Settings of the
-surrounding environment are left out, so that a demo never touches Azure.
+The calls (`demo_calls.py`, `demo_guardrails.py`, `demo_prompts.py`, `demo_access.py`) go through the official `openai` SDK over a
+loopback socket, one of them as Anthropic's clients send it. Each one knows what it must end with; anything else ends the demo with 1.
+Settings of the surrounding environment are left out, so that a demo never touches Azure.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import aiohttp
 import openai
 import uvloop
 
-from devhost import console, demo_access, demo_guardrails
+from devhost import console, demo_access, demo_guardrails, demo_prompts
 from devhost.demo_calls import STEPS, Seen
 from devhost.host import ROOT
 from devhost.simulator.config import SimulatorConfig
@@ -119,7 +119,8 @@ async def run() -> None:
     ):
         models = (await client.models.list()).data
         guarded = demo_guardrails.steps(facts["demo_keys"][demo_guardrails.PRODUCT], simulator.url)
-        steps = (*STEPS, *guarded, *demo_access.steps(await demo_access.prepare(facts, simulator.url)))
+        prompts = demo_prompts.steps(facts, simulator.url)
+        steps = (*STEPS, *guarded, *prompts, *demo_access.steps(await demo_access.prepare(facts, simulator.url)))
         console.say(f"It serves {len(models)} models on {facts['url']}\n")
         for number, step in enumerate(steps, 1):
             console.say(f"{bar(number, len(steps))}  {step.title}")
