@@ -5,6 +5,7 @@
                         └──guard──▶ rolled_back      a guard metric got worse: everybody gets the control again
 
 The first variant is the control. An experiment belongs to a tenant, or is shared (tenant ""): then it holds for all of them.
+What ended as promoted or rolled back may still serve: the winner, or the control, to everybody, until it is stopped.
 """
 
 import datetime
@@ -70,6 +71,20 @@ class GuardMetric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     margin: float = 0.0
 
 
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """Hashes from `start` on, up to the next span's, are a variant's. All of them are 0 to 2**64 - 1."""
+
+    start: int
+    variant: str
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """The weights that held from a moment on, UTC."""
+
+    at: datetime.datetime
+    weights: Mapping[str, int]
+
+
 class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An experiment.
 
@@ -80,9 +95,14 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         alpha: The share of experiments without any difference that may find one.
         min_units: No decision before every variant has so many units.
         auto_promote: The winner is promoted without an administrator.
-        started_at: UTC; results count from here.
+        started_at: UTC; results count from here: the start, or the last change of weights.
+        ended_at: UTC; results count up to here.
         winner: Of a promoted one: the variant that everybody gets.
         reason: Why it ended.
+        owner: Whose prompt it is on, settled when it starts: the tenant's own, or "" for a shared one.
+        spans: Who gets what, once weights were changed; empty for what the weights alone say.
+        phases: All weights that held since it started, the last ones last.
+        label_moved: Of a promoted one: the label stands at the winner's version, which nothing else need serve any more.
     """
 
     tenant: str
@@ -102,10 +122,19 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended_at: datetime.datetime | None = None
     winner: str = ""
     reason: str = ""
+    owner: str = ""
+    spans: tuple[Span, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    label_moved: bool = False
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """Which variant a call got."""
+    """Which variant a call got.
+
+    Attributes:
+        exposed: It counts for results. It does not where the call names no unit, or where the experiment has ended.
+    """
 
     experiment: Experiment
     variant: Variant
+    exposed: bool = True
