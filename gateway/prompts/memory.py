@@ -80,7 +80,8 @@ class PromptMemory:
         if number is None:
             raise _missing(prompt, wanted, f"{place}version")
         key = (prompt.tenant, name, number)
-        return self._kept(key) or await asyncio.shield(self._read(key, prompt.latest))
+        kept = self._kept(key)
+        return kept if kept is not None else await asyncio.shield(self._read(key, prompt.latest))
 
     async def visible(self, tenant: str) -> Sequence[Prompt]:
         """Return the prompts that have the label `production` and that a tenant may use, by name: its own, and shared ones."""

@@ -97,7 +97,9 @@ def hash_of(text: PromptText) -> str:
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 
 
-def numbered(text: PromptText, tenant: str, name: str, number: int, author: str, at: datetime.datetime, **about: object) -> PromptVersion:
+def numbered(
+    text: PromptText, tenant: str, name: str, number: int, author: str, at: datetime.datetime | None, **about: object
+) -> PromptVersion:
     """Return a text as a version.
 
     Args:
