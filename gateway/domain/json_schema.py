@@ -58,7 +58,7 @@ def _dangling(schema: Any, found: Sequence[Mapping[str, Any]]) -> str | None:
             try:
                 if isinstance(target, str):
                     resolver.lookup(target)
-            except Unresolvable:
+            except (Unresolvable, TypeError, ValueError):  # the latter where the way leads through what has no members
                 return f"refers to {target!r}, which is not there"
     return None
 

@@ -15,8 +15,10 @@ import yaml
 
 TIME = "tag:yaml.org,2002:timestamp"
 _JSON_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")}
-# What a block cannot hold as it is: invisible characters, spaces at a line's end, and at the start what would be taken for its indent.
-_NO_BLOCK = re.compile("[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010fffe]| \n| \\Z|\\A[ \n]")
+# What no style but double quotes is read back from: invisible characters, and those that some readers take for the end of a line.
+_INVISIBLE = re.compile("[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010fffe]")
+# What a block cannot hold as it is: spaces at a line's end, and at the start what would be taken for its indent.
+_NO_BLOCK = re.compile(r" \n| \Z|\A[ \n]")
 
 
 class YamlFault(Exception):
@@ -49,11 +51,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# Dates stay what they look like to who wrote them: a value of their own that JSON lacks. They are refused above, with their line.
-
-
 class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's own
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - PyYAML's own
@@ -61,9 +60,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    block = "\n" in text and not _NO_BLOCK.search(text)
-    plain = "|" if block else '"' if "\n" in text or "\x7f" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=plain)
+    quoted = _INVISIBLE.search(text) or ("\n" in text and _NO_BLOCK.search(text))
+    style = '"' if quoted else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)

@@ -84,6 +84,8 @@ def test_a_hostile_answer_takes_no_longer_than_reading_it(schema: dict[str, Any]
         ({"$ref": "https://example.com/a"}, "refers to 'https://example.com/a'; put that under `$defs`: nothing is fetched for a check"),
         ({"items": {"$ref": "#/$defs/b"}, "$defs": {"a": {}}}, "refers to '#/$defs/b', which is not there"),
         ({"$dynamicRef": "#leaf"}, "refers to '#leaf', which is not there"),
+        ({"$ref": "#/$defs/a/b", "$defs": {"a": True}}, "refers to '#/$defs/a/b', which is not there"),
+        ({"$ref": "#/allOf/b", "allOf": [{}]}, "refers to '#/allOf/b', which is not there"),
         ({"$ref": "#leaf", "$defs": {"a": {"$anchor": "leaf"}}}, None),
         ({"type": "objekt"}, "is no JSON Schema: at type `anyOf` does not hold"),
         ({"items": {"pattern": "(?=a)"}}, "has the pattern '(?=a)', which RE2 does not take: invalid perl operator: (?="),
