@@ -32,7 +32,7 @@ def difference(before: PromptVersion, after: PromptVersion) -> dict[str, Any]:
 
 def _members(version: PromptVersion) -> dict[str, Any]:
     """Return what is compared, without what has its default."""
-    document: dict[str, Any] = msgspec.to_builtins(version)
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(version))
     return {name: document[name] for name in (*ABOUT, *PromptText.__struct_fields__) if name in document}
 
 
