@@ -20,13 +20,17 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 from gateway import container
 from gateway.domain.access import Principal
 from gateway.domain.call import CLIENT_GONE, Answer, ByteStream, Inbound, Operation, Surface
+from gateway.domain.contract_versions import HEADER as VERSION_HEADER
+from gateway.domain.contract_versions import asked_of
 from gateway.domain.ids import uuid7_hex
 from gateway.domain.management import Asked, Told
-from gateway.errors import ClientDisconnected, GatewayError, RequestError, Stopping
+from gateway.errors import ClientDisconnected, GatewayError, Stopping
+from gateway.routes import versions
 from gateway.routes.audited import Act, audited
 from gateway.routes.body import JSON as JSON_TYPE
 from gateway.routes.body import MEDIA_TYPES, BodyReader, Receive
 from gateway.routes.errors import error_event, error_json
+from gateway.routes.header_faults import header_fault
 from gateway.routes.hops import client_address
 from gateway.routes.links import absolute, rest_of
 from gateway.routes.patience import Patience
@@ -36,21 +40,6 @@ __all__ = ["Request", "Response", "administer", "plain_json", "respond"]
 JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
-DECIDING_HEADERS = (
-    *(
-        b"authorization",
-        b"api-key",
-        b"x-api-key",
-        b"ocp-apim-subscription-key",
-        b"x-azure-fdid",
-        b"x-azure-socketip",
-        b"content-type",
-        b"content-encoding",
-        b"content-length",
-        b"host",
-    ),
-    *(b"x-gateway-tags", b"x-gateway-user", b"x-gateway-session", b"x-gateway-priority", b"x-gateway-timeout-ms", b"x-gateway-explain"),
-)
 # Answers that have no body, and so no length of one.
 WITHOUT_BODY = frozenset({204, 304})
 # The parameter of a route's path that says what is asked for.
@@ -73,17 +62,17 @@ class RawResponse(Response):  # type: ignore[misc]  # the extension has no types
 class EventStream(RawResponse):
     """A streamed answer. A client that goes away cancels it, which closes the upstream; the call settles in any case."""
 
-    def __init__(self, stream: ByteStream, headers: list[tuple[bytes, bytes]], surface: Surface, operation: Operation) -> None:
+    def __init__(self, stream: ByteStream, headers: list[tuple[bytes, bytes]], inbound: Inbound) -> None:
         self.status_code = 200
         self.body = b""
         self.background = None
         self.raw_headers = headers
         self._stream = stream
-        self._surface = surface
-        self._operation = operation
+        self._inbound = inbound
 
     def _event(self, error: GatewayError) -> bytes:
-        return error_event(error, self._surface, self._operation)
+        inbound = self._inbound
+        return error_event(error, inbound.surface, inbound.operation, versions.error_members(error, inbound))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the stream's pieces as they come; an error after the first byte is one typed event, and no [DONE]."""
@@ -123,7 +112,7 @@ async def respond(request: Request, operation: Operation, surface: Surface = Sur
     try:
         gateway = await container.get()
         inbound = _seen(request, inbound, gateway)
-        error = error or _doubled(request, inbound, gateway.settings.door.country_header)
+        error = error or header_fault(request.scope["headers"], inbound, gateway.settings.door.country_header)
         if error is not None:
             answer = await gateway.pipeline.refuse(inbound, error)
         else:
@@ -133,10 +122,12 @@ async def respond(request: Request, operation: Operation, surface: Surface = Sur
                 answer = await gateway.pipeline.serve(inbound, body.read)
     except GatewayError as exc:
         headers = _headers(JSON, inbound, {**exc.headers, **_retry_headers(exc)})
-        return RawResponse(exc.status, headers, error_json(exc, surface))
+        return RawResponse(exc.status, headers, error_json(exc, surface, versions.error_members(exc, inbound)))
     if answer.stream is not None:
         headers = [*_headers(EVENT_STREAM, inbound, answer.headers), (b"cache-control", b"no-cache")]
-        return EventStream(answer.stream, headers, surface, operation)
+        return EventStream(answer.stream, headers, inbound)
+    if VERSION_HEADER in inbound.headers:
+        answer = versions.answered(answer, inbound)
     more = absolute(answer.headers, inbound.headers, request.scope["scheme"]) if surface is Surface.AI else answer.headers
     return RawResponse(
         answer.status,
@@ -192,14 +183,14 @@ async def administer(request: Request, status: int, act: Act, *, reads_body: boo
     try:
         gateway = await container.get()
         inbound = _seen(request, inbound, gateway)
-        if (doubled := _doubled(request, inbound, gateway.settings.door.country_header)) is not None:
-            await gateway.pipeline.refuse(inbound, doubled)
+        if error := header_fault(request.scope["headers"], inbound, gateway.settings.door.country_header):
+            await gateway.pipeline.refuse(inbound, error)
 
         async def work(principal: Principal) -> Answer:
             reader = BodyReader(request.receive, inbound.headers, gateway.settings.max_body_bytes)
             read = partial(reader.document, optional=empty_body) if reads_body else None
             asked = Asked(principal, {}, inbound.query, inbound.headers.get("if-match", "").strip(), inbound.request_id)
-            return _told(await audited(gateway, inbound, asked, act, read), status)
+            return _told(versions.told(await audited(gateway, inbound, asked, act, read), inbound), status)
 
         answer = await gateway.pipeline.administer(inbound, work)
     except GatewayError as exc:
@@ -222,9 +213,10 @@ def plain_json(status: int, value: Any) -> Response:
 
 def _problem(error: GatewayError, inbound: Inbound) -> Response:
     title = responses.get(error.status, error.code)  # RFC 9457: of about:blank it is the status in words
-    body = {"type": "about:blank", "title": title, "status": error.status, "detail": error.message, "code": error.code}
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": error.status, "detail": error.message, "code": error.code}
     if error.param is not None:
         body["param"] = error.param
+    body |= versions.error_members(error, inbound)
     headers = _headers(PROBLEM_JSON, inbound, {**error.headers, **_retry_headers(error)})
     return RawResponse(error.status, headers, msgspec.json.encode(body))
 
@@ -271,6 +263,8 @@ def _headers(content_type: bytes, inbound: Inbound, more: Mapping[str, str]) -> 
     echoed = inbound.headers.get("x-ms-client-request-id")
     if echoed is not None:
         headers.append((b"x-ms-client-request-id", _header_value(echoed)[:128]))
+    if VERSION_HEADER in inbound.headers and (version := asked_of(inbound.headers)):
+        headers.append((VERSION_HEADER.encode(), version.encode()))
     headers.extend((name.encode(), _header_value(value)) for name, value in more.items())
     return headers
 
@@ -279,18 +273,6 @@ def _header_value(text: str) -> bytes:
     """Encode a value; control characters go, so that none can end the header and begin another."""
     data = text.encode("latin-1", "replace")
     return data if text.isprintable() else _CONTROLS.sub(b"", data)
-
-
-def _doubled(request: Request, inbound: Inbound, country_header: str) -> RequestError | None:
-    """Return the error of a header that decides something and is there twice: what stands before us may have read the other."""
-    names = [name for name, _ in request.scope["headers"]]
-    if len(names) == len(inbound.headers):
-        return None
-    for name in (*DECIDING_HEADERS, country_header.encode()):
-        if names.count(name) > 1:
-            shown = name.decode()
-            return RequestError(f"the header {shown} is there more than once", param=shown, code="duplicate_header")
-    return None
 
 
 def _retry_headers(error: GatewayError) -> dict[str, str]:

@@ -18,7 +18,19 @@ from tests.house.sources import ROOT, Block, blocks, codes, files, modules, name
 
 REFERENCES = tuple(
     f"docs/{name}.md"
-    for name in ("alerts", "catalogue", "costs", "edge", "first-hour", "guardrails", "identity", "limits", "providers", "routing")
+    for name in (
+        "alerts",
+        "catalogue",
+        "costs",
+        "edge",
+        "first-hour",
+        "guardrails",
+        "identity",
+        "limits",
+        "providers",
+        "routing",
+        "versions",
+    )
 )
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", *REFERENCES)
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")

@@ -15,7 +15,7 @@ from gateway.container import Gateway
 from gateway.domain.call import Operation, Surface
 from gateway.domain.management import Asked
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, RequestError, Unavailable, UpstreamError
-from gateway.routes import http, patience
+from gateway.routes import header_faults, http, patience
 from gateway.routes.http import administer, respond
 from gateway.settings import load_settings
 from tests.fakes.upstream import FOREVER, Reply
@@ -114,7 +114,7 @@ def test_no_header_value_can_make_another_or_fail_to_be_sent() -> None:
     assert headers == [(b"content-type", b"x"), (b"x-request-id", inbound.request_id.encode()), (b"a", b"1b: 2"), (b"c", b"?")]
 
 
-@pytest.mark.parametrize("name", [*http.DECIDING_HEADERS, b"x-country"])
+@pytest.mark.parametrize("name", [*header_faults.DECIDING_HEADERS, b"x-country"])
 async def test_a_deciding_header_that_is_there_twice_is_refused_by_name(street: Street, name: bytes) -> None:
     exchange = Exchange()
     exchange.scope["headers"] += [(name, b"gzip"), (name, b"identity")]
