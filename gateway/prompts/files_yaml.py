@@ -33,7 +33,7 @@ class YamlFault(Exception):
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise YamlFault("has an anchor that is used again; write the value out", self.peek_event().start_mark.line + 1)
+            raise YamlFault("has an anchor that is used again; write the value out", self.peek_event().start_mark.line + 1)  # type: ignore[no-untyped-call]
         node = super().compose_node(parent, index)
         if node is not None and node.tag not in _JSON_TAGS:
             shown = "a time; put it in quotes" if node.tag == TIME else f"of the type {node.tag[:64]!r}, which JSON does not have"

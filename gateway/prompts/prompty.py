@@ -93,7 +93,7 @@ def _shortened(message: PromptMessage) -> tuple[PromptMessage, str]:
     text = message.content.rstrip("\n") if isinstance(message.content, str) else message.content
     if not isinstance(text, str) or not text:
         return message, ""
-    return msgspec.structs.replace(message, content=text), message.content[len(text) :]  # type: ignore[index, return-value]
+    return msgspec.structs.replace(message, content=text), message.content[len(text) :]  # type: ignore[return-value]
 
 
 def _inputs(schema: Mapping[str, Any] | None) -> tuple[dict[str, Any] | None, bool]:

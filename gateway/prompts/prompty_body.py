@@ -16,7 +16,7 @@ Source: microsoft/prompty, the chat parser of its Python runtime (read 2026-11-2
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, get_args
+from typing import Any, Literal, cast, get_args
 
 from gateway.domain.prompts import Content, PromptMessage, Role
 
@@ -62,7 +62,8 @@ def says(message: PromptMessage) -> bool:
 
 
 def _messages(lines: Sequence[str]) -> Iterator[PromptMessage]:
-    role, first, held = "", 0, list[str]()
+    role: Role | Literal[""] = ""
+    first, held = 1, list[str]()
     for index, line in enumerate([*lines, None]):
         found = None if line is None else _BOUNDARY.fullmatch(line)
         thread = line is not None and line.strip().startswith(_THREAD)
@@ -70,7 +71,7 @@ def _messages(lines: Sequence[str]) -> Iterator[PromptMessage]:
             held.append(line)
             continue
         if role or any(each.strip() for each in held):
-            yield PromptMessage(role=role or "system", content=_content(held, first))  # type: ignore[arg-type] - looked up below
+            yield PromptMessage(role=role or "system", content=_content(held, first))
         held, first, role = [], index + 2, ""
         if found:
             role = _role(found, index + 1)
@@ -80,13 +81,13 @@ def _messages(lines: Sequence[str]) -> Iterator[PromptMessage]:
             yield PromptMessage(placeholder="conversation")
 
 
-def _role(found: re.Match[str], line: int) -> str:
+def _role(found: re.Match[str], line: int) -> Role:
     role = found[1].lower()
     if found[2]:
         raise BodyFault(f"has attributes after `{role}`, which messages here do not have", line)
     if role not in _ROLES:
         raise BodyFault(f"has a part `{role}:`; write tools under `model.parameters.tools`, and calls of them nowhere", line)
-    return role
+    return cast("Role", role)
 
 
 def _content(lines: list[str], first: int) -> Content:

@@ -10,7 +10,8 @@ from gateway.prompts.files import PromptFile
 
 PIECES = (
     "---", "+++", "system:", "user:", "# Assistant :", "tools:", "![thread]", "![x](http://a/b.png)", "![x](local.png)", "{{name}}",
-    "{{> part}}", "{% if a %}", "{{", "}}", "${env:KEY}", "\n", "\n\n", "\r\n", "\t", " ", "  ", "é", "漢字", "😀", "\x85", "\u2028", "\ufeff",
+    "{{> part}}", "{% if a %}", "{{", "}}", "${env:KEY}", "\n", "\n\n", "\r\n", "\t", " ", "  ", "é", "漢字", "😀",
+    "\x85", "\u2028", "\ufeff",
     "\x00", "\x7f", "'", '"', "\\", "#", "- ", ": ", "|", ">", "&a", "*a", "!x", "<<", "=", "yes", "null", "~", "1", "1.0", "1e5",
     "2026-11-22", "12:30",
 )  # fmt: skip
