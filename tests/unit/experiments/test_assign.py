@@ -2,6 +2,7 @@
 
 import bisect
 import datetime
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
@@ -44,7 +45,7 @@ def moved(before: Sequence[Span], after: Sequence[Span]) -> Counter[tuple[str, s
     """Count the hashes that change hands, by whose they were and whose they are: exactly, by the ends of all spans."""
     ends = sorted({span.start for span in (*before, *after)} | {SPACE})
     found: Counter[tuple[str, str]] = Counter()
-    for start, end in zip(ends, ends[1:], strict=False):
+    for start, end in itertools.pairwise(ends):
         old, new = (spans[bisect.bisect_right([each.start for each in spans], start) - 1].variant for spans in (before, after))
         if old != new:
             found[old, new] += end - start
@@ -74,7 +75,7 @@ def test_changed_weights_move_units_from_shrinking_variants_to_growing_ones_and_
         before, spans = spans, reallocated(spans, variants)
         was, now = shares(before), shares(spans)
         assert spans[0].start == 0
-        assert all(one.start < other.start and one.variant != other.variant for one, other in zip(spans, spans[1:], strict=False))
+        assert all(one.start < other.start and one.variant != other.variant for one, other in itertools.pairwise(spans))
         assert [now[variant.id] for variant in variants] == counts_of(variants)
         changed = moved(before, spans)
         assert all(now[old] < was[old] and now[new] > was[new] for old, new in changed)
