@@ -79,21 +79,20 @@ def joined(operation: Operation, document: Mapping[str, Any], body: bytes, addit
     return splice(body, changes | {name: _encode(value) for name, value in members.items()})
 
 
-def forced(operation: Operation, body: bytes, parameters: Mapping[str, Any], model: str) -> bytes:
+def forced(operation: Operation, body: bytes, parameters: Mapping[str, Any]) -> bytes:
     """Return the body with members that win over its own.
 
     Args:
         operation: `chat` or `responses`.
         body: The request's.
-        parameters: In chat's names.
-        model: The one that answers; empty leaves it.
+        parameters: In chat's names, `model` among them.
     """
+    if not parameters:
+        return body
     members = dict(parameters) if operation is Operation.CHAT else _of_responses(parameters)
     if operation is Operation.CHAT and not _CEILINGS.isdisjoint(members):
         for name in _CEILINGS - members.keys():
             body = drop(body, name)
-    if model:
-        members["model"] = model
     return splice(body, {name: _encode(value) for name, value in members.items()})
 
 

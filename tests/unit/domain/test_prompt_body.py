@@ -50,12 +50,15 @@ def test_the_calls_own_model_and_parameters_win_over_the_prompts() -> None:
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_a_ceiling_of_the_call_takes_the_place_of_the_prompts_under_either_name(name: str) -> None:
     assert chat({name: 5}, parameters={"max_tokens": 100}) == {name: 5}
-    assert json.loads(forced(Operation.CHAT, json.dumps({name: 5}).encode(), {"max_tokens": 100}, "")) == {"max_tokens": 100}
+    assert json.loads(forced(Operation.CHAT, json.dumps({name: 5}).encode(), {"max_tokens": 100})) == {"max_tokens": 100}
 
 
 def test_what_is_forced_wins_over_the_calls_own() -> None:
-    assert json.loads(forced(Operation.CHAT, b'{"model":"a","temperature":1}', {"temperature": 0}, "b")) == {"model": "b", "temperature": 0}
-    assert json.loads(forced(Operation.RESPONSES, b'{"model":"a"}', {"max_tokens": 9}, "")) == {"model": "a", "max_output_tokens": 9}
+    assert json.loads(forced(Operation.CHAT, b'{"model":"a","temperature":1}', {"temperature": 0, "model": "b"})) == {
+        "model": "b",
+        "temperature": 0,
+    }
+    assert json.loads(forced(Operation.RESPONSES, b'{"model":"a"}', {"max_tokens": 9})) == {"model": "a", "max_output_tokens": 9}
 
 
 def test_a_response_gets_the_prompt_as_items_and_its_parameters_under_their_names_there() -> None:
