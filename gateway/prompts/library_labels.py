@@ -19,7 +19,7 @@ def put(prompt: Prompt, label: str, move: Move) -> Prompt:
     if prompt.labels.get(label) == move.version:
         return prompt
     if label not in prompt.labels and len(prompt.labels) >= MAX_LABELS:
-        raise Conflict(f"the prompt {prompt.name!r} has {MAX_LABELS} labels; delete one of them first", code="too_many")
+        raise Conflict(f"the prompt {prompt.name!r} has {MAX_LABELS} labels; delete one of them first", code="too_many_labels")
     return _with(prompt, label, (*prompt.moves.get(label, ()), move)[-MAX_MOVES:])
 
 

@@ -36,6 +36,10 @@ class Right(msgspec.Struct, frozen=True):
 
 
 _SUBSCRIPTION = "manage/subscriptions/{subscription}"
+_PROMPT = "manage/prompts/{prompt}"
+_EXPERIMENT = "manage/experiments/{experiment}"
+# What is said of a version; its texts stay in the library, and not in the trail.
+_VERSION = ("tenant", "name", "version", "model", "description", "note", "labels")
 
 RIGHTS = (
     Right("GET", "manage/tenants", "tenant.list"),
@@ -64,10 +68,31 @@ RIGHTS = (
     Right("POST", f"{_SUBSCRIPTION}/cancel", "subscription.cancel", TENANT),
     Right("POST", _SUBSCRIPTION + "/keys/{slot}/regenerate", "key.regenerate", TENANT),
     Right("POST", _SUBSCRIPTION + "/keys/{slot}/revoke", "key.revoke", TENANT),
+    Right("GET", "manage/prompts", "prompt.list", TENANT),
+    Right("GET", _PROMPT, "prompt.read", TENANT),
+    Right("DELETE", _PROMPT, "prompt.delete", TENANT),
+    Right("GET", f"{_PROMPT}/versions", "prompt.version.list", TENANT),
+    Right("POST", f"{_PROMPT}/versions", "prompt.version.create", TENANT, _VERSION),
+    Right("GET", _PROMPT + "/versions/{version}", "prompt.version.read", TENANT),
+    Right("GET", f"{_PROMPT}/labels", "prompt.label.list", TENANT),
+    Right("PUT", _PROMPT + "/labels/{label}", "prompt.label.change", TENANT),
+    Right("DELETE", _PROMPT + "/labels/{label}", "prompt.label.delete", TENANT),
+    Right("POST", _PROMPT + "/labels/{label}/rollback", "prompt.label.rollback", TENANT),
+    Right("GET", f"{_PROMPT}/diff", "prompt.diff", TENANT),
     Right("GET", "manage/audit", "audit.list", TENANT),
     Right("GET", "manage/models", "model.list"),
     Right("GET", "manage/models/{model}", "model.read"),
     Right("PATCH", "manage/models/{model}", "model.change"),
+    Right("GET", "manage/experiments", "experiment.list", TENANT),
+    Right("POST", "manage/experiments", "experiment.create", TENANT),
+    Right("GET", _EXPERIMENT, "experiment.read", TENANT),
+    Right("PATCH", _EXPERIMENT, "experiment.change", TENANT),
+    Right("DELETE", _EXPERIMENT, "experiment.delete", TENANT),
+    Right("POST", f"{_EXPERIMENT}/start", "experiment.start", TENANT),
+    Right("POST", f"{_EXPERIMENT}/stop", "experiment.stop", TENANT),
+    Right("POST", f"{_EXPERIMENT}/promote", "experiment.promote", TENANT),
+    Right("POST", f"{_EXPERIMENT}/rollback", "experiment.rollback", TENANT),
+    Right("GET", f"{_EXPERIMENT}/results", "experiment.results", TENANT),
     Right("GET", "manage/deployments", "deployment.list"),
     Right("GET", "manage/deployments/{deployment}", "deployment.read"),
     Right("PATCH", "manage/deployments/{deployment}", "deployment.change"),

@@ -28,6 +28,8 @@ FORM = (
     b'--house\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
     b'--house\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n--house--\r\n'
 )
+PROMPT = "/manage/prompts/of-the-house"
+PROMPT_SAYS = {"model": "gpt-4o-mini", "messages": [{"role": "system", "content": "You answer for {{company}}."}]}
 EMBED_AZURE = "/openai/deployments/text-embedding-3-small/embeddings"
 
 SAFETY = "/ai/sim-safety/contentsafety/text:analyze?api-version=2024-09-01"
@@ -248,6 +250,48 @@ ASKS = {
     "manage_key_revoke": subscribes(
         Ask(200, "POST", f"{MADE}/keys/secondary/revoke", None, "admin"), Ask(404, "POST", f"{MADE}/keys/third/revoke", None, "admin")
     ),
+    "manage_prompts": [
+        Ask(200, "GET", "/manage/prompts?limit=2", None, "admin"),
+        Ask(400, "GET", "/manage/prompts?state=nonsense", None, "admin"),
+        Ask(403, "GET", "/manage/prompts"),
+    ],
+    "manage_prompt_versions": [
+        Ask(201, "POST", f"{PROMPT}/versions", PROMPT_SAYS, "admin"),
+        Ask(200, "POST", f"{PROMPT}/versions", PROMPT_SAYS, "admin"),
+        Ask(201, "POST", f"{PROMPT}/versions", {**PROMPT_SAYS, "note": "colder", "parameters": {"temperature": 0}}, "admin"),
+        Ask(200, "GET", f"{PROMPT}/versions?limit=2", None, "admin"),
+        Ask(400, "POST", f"{PROMPT}/versions", {"model": "gpt-4o-mini"}, "admin"),
+        Ask(403, "POST", f"{PROMPT}/versions", PROMPT_SAYS),
+    ],
+    "manage_prompt_label": [
+        *(Ask(200, "PUT", f"{PROMPT}/labels/house", {"version": number}, "admin") for number in (1, 2)),
+        Ask(404, "PUT", f"{PROMPT}/labels/house", {"version": 9}, "admin"),
+        Ask(400, "PUT", f"{PROMPT}/labels/latest", {"version": 1}, "admin"),
+        Ask(404, "DELETE", f"{PROMPT}/labels/nobody", None, "admin"),
+    ],
+    "manage_prompt_rollback": [
+        Ask(200, "POST", f"{PROMPT}/labels/house/rollback", None, "admin"),
+        Ask(409, "POST", f"{PROMPT}/labels/house/rollback", None, "admin"),
+    ],
+    "manage_prompt_labels": [
+        Ask(200, "GET", f"{PROMPT}/labels", None, "admin"),
+        Ask(404, "GET", "/manage/prompts/nobody/labels", None, "admin"),
+    ],
+    "manage_prompt_version": [
+        Ask(200, "GET", f"{PROMPT}/versions/1", None, "admin"),
+        Ask(404, "GET", f"{PROMPT}/versions/9", None, "admin"),
+    ],
+    "manage_prompt_diff": [
+        Ask(200, "GET", f"{PROMPT}/diff?from=1&to=2", None, "admin"),
+        Ask(404, "GET", f"{PROMPT}/diff?from=9&to=2", None, "admin"),
+    ],
+    "manage_prompt": [
+        Ask(200, "GET", PROMPT, None, "admin"),
+        Ask(409, "DELETE", PROMPT, None, "admin"),
+        Ask(204, "DELETE", f"{PROMPT}/labels/house", None, "admin"),
+        Ask(204, "DELETE", PROMPT, None, "admin"),
+        Ask(404, "DELETE", PROMPT, None, "admin"),
+    ],
     "manage_audit": [
         Ask(200, "GET", "/manage/audit?action=key.revoke&limit=2", None, "admin"),
         Ask(400, "GET", "/manage/audit?from=x", None, "admin"),
