@@ -74,7 +74,7 @@ class ExperimentAdministration:
         tenant = _tenant(asked)
         draft = self._documents.new(tenant, asked.document)
         if len((await self._store.list(tenant))[0]) >= MAX_EXPERIMENTS:
-            raise Conflict(f"there are {MAX_EXPERIMENTS} experiments; delete some that have ended first", code="too_many")
+            raise Conflict(f"there are {MAX_EXPERIMENTS} experiments; delete some that have ended first", code="too_many_experiments")
         stored = await self._store.create(draft)
         return Told(experiment_shape(stored.experiment), stored.etag)
 

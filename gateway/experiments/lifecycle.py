@@ -64,7 +64,9 @@ def reweighted(experiment: Experiment, weights: Mapping[str, int], at: datetime.
     if experiment.state is DRAFT:
         return msgspec.structs.replace(experiment, variants=variants)
     if len(experiment.phases) >= MAX_PHASES:
-        raise Conflict(f"its weights were changed {MAX_PHASES - 1} times, which is the most; stop it and make another", code="too_many")
+        raise Conflict(
+            f"its weights were changed {MAX_PHASES - 1} times, which is the most; stop it and make another", code="too_many_phases"
+        )
     spans = reallocated(experiment.spans or layout(experiment.variants), variants)
     phases = (*experiment.phases, Phase(at, merged))
     return msgspec.structs.replace(experiment, variants=variants, spans=spans, phases=phases, started_at=at)

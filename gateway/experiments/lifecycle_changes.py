@@ -19,6 +19,7 @@ from gateway.domain.prompts import PromptVersion
 from gateway.errors import Conflict, NotFound
 from gateway.experiments.lifecycle import (
     DRAFT,
+    RUNNING,
     Become,
     check_state,
     fault,
@@ -53,6 +54,11 @@ class Changed(msgspec.Struct, frozen=True):
 
     before: Experiment
     after: Stored
+
+    @property
+    def ended(self) -> bool:
+        """Whether this very change ended a running experiment."""
+        return self.before.state is RUNNING and self.after.experiment.state is not RUNNING
 
 
 class Lifecycle:

@@ -226,6 +226,15 @@ async def test_a_label_that_could_not_be_moved_leaves_everybody_with_the_winner_
     assert len(lab.prompts.moves) == 1
 
 
+async def test_a_change_tells_whether_it_ended_the_experiment() -> None:
+    lab = Laboratory()
+    assert (await lab.lifecycle.promote("contoso", (await lab.run(tone()))["id"], "friendly", "", "ann")).ended
+    assert not (await lab.lifecycle.promote("contoso", "tone", "friendly", "", "ann")).ended
+    assert not (await lab.lifecycle.stop("contoso", "tone")).ended
+    await lab.run(canary())
+    assert (await lab.lifecycle.roll_back("contoso", "canary", "")).ended
+
+
 async def test_a_rolled_back_experiment_keeps_a_control_that_says_something() -> None:
     lab = Laboratory()
     await lab.run(tone(variants=[{"id": "a", "version": 1, "weight": 0}, {"id": "b", "version": 2}]))
