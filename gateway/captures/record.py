@@ -96,12 +96,14 @@ class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         complete: All of it is here: it was read to its end, and was not too long to be kept.
+        content_type: Of the body.
     """
 
     status: int
     body: bytes
     stream: bool = False
     complete: bool = True
+    content_type: str = ""
 
     def __repr__(self) -> str:
         return f"Heard({self.status}, {len(self.body)} bytes)"

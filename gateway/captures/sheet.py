@@ -75,7 +75,7 @@ class Sheet:
         self._facts: dict[str, Any] = {}
         self._changes: list[Change] = []
         self._made: bytes | None = None  # the request's body as the last change left it; None until it was read
-        self._sent: list[tuple[bytes, Asked, bytes, int, bool, _Tape]] = []
+        self._sent: list[tuple[bytes, Asked, bytes, UpstreamResponse, bool, _Tape]] = []
         self._told: tuple[_Tape, bool] | None = None
         self._reserved = 0
 
@@ -127,7 +127,7 @@ class Sheet:
             response: Its answer.
         """
         tape = _Tape()
-        self._sent.append((sent, asked_of(deployment, capabilities), call.body, response.status, call.stream, tape))
+        self._sent.append((sent, asked_of(deployment, capabilities), call.body, response, call.stream, tape))
         return Overheard(response, self, tape)
 
     def told(self, answer: Answer) -> Answer:
@@ -191,7 +191,7 @@ class Sheet:
         found = next((each for each in reversed(self._sent) if each[0] is sent), None) if sent else None
         if found is None:
             return {"changes": tuple(changes)}
-        body, asked, made, status, stream, tape = found
+        body, asked, made, response, stream, tape = found
         if made is not self._made:  # asked for once more, in other words
             changes.append(Change("again", body=made))
         return {
@@ -199,7 +199,9 @@ class Sheet:
             "asked": asked,
             "upstream_body": body,
             "upstream_hash": hash_of(body),
-            "heard": Heard(status, tape.body, stream, tape.complete and (tape.ended or whole)),
+            "heard": Heard(
+                response.status, tape.body, stream, tape.complete and (tape.ended or whole), response.headers.get("content-type", "")
+            ),
         }
 
 

@@ -1,0 +1,69 @@
+"""The document of POST /manage/replay: which calls, what is different, and who may ask for it."""
+
+import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from gateway.domain.documents import convert
+from gateway.domain.management import Asked, tenant_of
+from gateway.errors import PermissionDenied, RequestError
+
+DEFAULT_LIMIT, MAX_LIMIT = 50, 200
+
+
+class PromptWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The version that calls of a prompt are rendered from; calls of other prompts keep theirs."""
+
+    name: str
+    version: int | str
+
+
+class With(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is different in a replay. `catalog`: YAML text, or the document itself."""
+
+    catalog: str | dict[str, Any] | None = None
+    prompt: PromptWanted | None = None
+    guardrails: tuple[str, ...] | None = None
+    model: str = ""
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to", "other": "with"}):
+    """The document of POST /manage/replay."""
+
+    tenant: str = ""
+    since: datetime.datetime | None = None
+    until: datetime.datetime | None = None
+    request_ids: tuple[str, ...] = ()
+    limit: int = DEFAULT_LIMIT
+    after: str = ""
+    mode: Literal["dry", "live"] = "dry"
+    max_cost_usd: float | None = None
+    other: With = With()
+
+
+def read_wanted(asked: Asked) -> Wanted:
+    """Return what is wanted, its tenant filled in.
+
+    Raises:
+        RequestError: A member is not what it should be.
+        PermissionDenied: It is not for who asks.
+    """
+    wanted = convert(asked.document, Wanted)
+    tenant = tenant_of(asked, wanted.tenant or asked.query.get("tenant"))
+    if tenant is None:
+        raise RequestError("'tenant' must say whose calls are replayed", param="tenant", code="invalid_value")
+    if not asked.everywhere and (wanted.mode == "live" or wanted.other.catalog is not None):
+        raise PermissionDenied("a live replay, or one with a catalogue, needs the role Gateway.Admin; leave 'mode' and 'with.catalog' out")
+    if not 1 <= wanted.limit <= MAX_LIMIT:
+        raise RequestError(f"'limit' must be from 1 to {MAX_LIMIT}", param="limit", code="invalid_value")
+    if wanted.mode == "live" and (wanted.max_cost_usd is None or not wanted.max_cost_usd > 0):
+        raise RequestError(
+            "a live replay costs money: 'max_cost_usd' must say how much at most", param="max_cost_usd", code="invalid_value"
+        )
+    if wanted.after and not wanted.after.startswith(f"{tenant}/"):
+        raise RequestError("'after' must be what the replay before returned", param="after", code="invalid_value")
+    for name, moment in (("from", wanted.since), ("to", wanted.until)):
+        if moment is not None and moment.tzinfo is None:
+            raise RequestError(f"'{name}' must have a time zone, such as 2026-11-22T10:00:00Z", param=name, code="invalid_value")
+    return msgspec.structs.replace(wanted, tenant=tenant)
