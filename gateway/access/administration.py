@@ -49,7 +49,7 @@ class Administration:
         if "subscription" in names:
             return (await self._directory.tenant_of_subscription(names["subscription"]) or "") if is_id(names["subscription"]) else ""
         tenant = asked.document.get("tenant", DEFAULT_TENANT) if route == "manage/subscriptions" else names.get("tenant", "")
-        if "prompt" in names:
+        if "prompt" in names or route.startswith("manage/experiments"):
             tenant = asked.query.get("tenant", "")
         return tenant if isinstance(tenant, str) and is_id(tenant) else ""
 

@@ -14,7 +14,7 @@ from gateway.domain.experiments import Experiment
 from gateway.domain.ids import random_hex
 from gateway.domain.management import Asked, Told, page_of, read_paging, tenant_of
 from gateway.domain.prompts import SHARED
-from gateway.errors import Conflict, RequestError
+from gateway.errors import Conflict, NotFound, RequestError
 from gateway.experiments.documents import Documents, experiment_shape
 from gateway.experiments.lifecycle_changes import Changed, Lifecycle, Surroundings
 from gateway.experiments.memory import ExperimentMemory
@@ -43,7 +43,7 @@ class ExperimentAdministration:
     Args:
         store: Where they are.
         memory: What this worker remembers of them.
-        surroundings: The prompts and models that they are about.
+        surroundings: The prompts and models that they are about, and whose they can be.
         results: What an experiment found so far.
         clock: Tells the time.
 
@@ -55,6 +55,7 @@ class ExperimentAdministration:
         self, store: ExperimentStore, memory: ExperimentMemory, surroundings: Surroundings, results: Results, clock: Clock
     ) -> None:
         self.lifecycle = Lifecycle(store, memory, surroundings, clock)
+        self._has_tenant = surroundings.has_tenant
         self._store = store
         self._results = results
         self._documents = Documents(surroundings.model, lambda: random_hex(SALT_DIGITS), clock)
@@ -72,6 +73,8 @@ class ExperimentAdministration:
     async def create(self, asked: Asked) -> Told:
         """Make a draft."""
         tenant = _tenant(asked)
+        if tenant != SHARED and not await self._has_tenant(tenant):
+            raise NotFound(f"there is no tenant {tenant[:64]!r}; create it at /manage/tenants", param="tenant", code="tenant_not_found")
         draft = self._documents.new(tenant, asked.document)
         if len((await self._store.list(tenant))[0]) >= MAX_EXPERIMENTS:
             raise Conflict(f"there are {MAX_EXPERIMENTS} experiments; delete some that have ended first", code="too_many_experiments")

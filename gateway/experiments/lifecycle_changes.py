@@ -35,18 +35,20 @@ from gateway.ports import Clock
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What experiments ask of prompts and models.
+    """What experiments ask of prompts, models and tenants.
 
     Attributes:
         version: (tenant, prompt, number or label) → the version that a call of the tenant would get, its own prompt before the shared
             one; NotFound (`prompt_not_found` where it is not for the version) where there is none.
         move_label: (tenant, prompt, label, version, who) puts a label of the tenant's own prompt on a version.
         model: The id behind a model's id or alias; None where no client could ask for it.
+        has_tenant: Whether there is a tenant of an id.
     """
 
     version: Callable[[str, str, int | str], Awaitable[PromptVersion]]
     move_label: Callable[[str, str, str, int, str], Awaitable[object]]
     model: Callable[[str], str | None]
+    has_tenant: Callable[[str], Awaitable[bool]]
 
 
 class Changed(msgspec.Struct, frozen=True):

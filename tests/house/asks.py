@@ -29,6 +29,13 @@ FORM = (
     b'--house\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n--house--\r\n'
 )
 PROMPT = "/manage/prompts/of-the-house"
+EXPERIMENT = "/manage/experiments/of-the-house"
+EXPERIMENT_SAYS = {
+    "id": "of-the-house",
+    "on": {"model": "gpt-4o"},
+    "variants": [{"id": "as-it-is", "weight": 95}, {"id": "cold", "weight": 5, "parameters": {"temperature": 0}}],
+    "goal": {"metric": "cost_usd"},
+}
 PROMPT_SAYS = {"model": "gpt-4o-mini", "messages": [{"role": "system", "content": "You answer for {{company}}."}]}
 EMBED_AZURE = "/openai/deployments/text-embedding-3-small/embeddings"
 
@@ -291,6 +298,37 @@ ASKS = {
         Ask(204, "DELETE", f"{PROMPT}/labels/house", None, "admin"),
         Ask(204, "DELETE", PROMPT, None, "admin"),
         Ask(404, "DELETE", PROMPT, None, "admin"),
+    ],
+    "manage_experiments": manages("/manage/experiments", EXPERIMENT_SAYS),
+    "manage_experiment": [
+        Ask(200, "GET", EXPERIMENT, None, "admin"),
+        Ask(200, "PATCH", EXPERIMENT, {"alpha": 0.01}, "admin"),
+        Ask(400, "PATCH", EXPERIMENT, {"alpha": 1}, "admin"),
+        Ask(403, "DELETE", EXPERIMENT),
+        Ask(201, "POST", "/manage/experiments", {**EXPERIMENT_SAYS, "id": "gone"}, "admin"),
+        Ask(204, "DELETE", "/manage/experiments/gone", None, "admin"),
+        Ask(404, "GET", "/manage/experiments/gone", None, "admin"),
+    ],
+    "manage_experiment_start": [
+        Ask(200, "POST", f"{EXPERIMENT}/start", None, "admin"),
+        Ask(409, "POST", f"{EXPERIMENT}/start", None, "admin"),
+    ],
+    "manage_experiment_results": shows(f"{EXPERIMENT}/results", 404, "/manage/experiments/nobody/results"),
+    "manage_experiment_promote": [
+        Ask(400, "POST", f"{EXPERIMENT}/promote", {"winner": "nobody"}, "admin"),
+        Ask(200, "POST", f"{EXPERIMENT}/promote", {"winner": "as-it-is"}, "admin"),
+        Ask(409, "POST", f"{EXPERIMENT}/promote", {"winner": "cold"}, "admin"),
+    ],
+    "manage_experiment_rollback": [
+        Ask(409, "POST", f"{EXPERIMENT}/rollback", {"reason": "too late"}, "admin"),
+        Ask(201, "POST", "/manage/experiments", {**EXPERIMENT_SAYS, "id": "worse"}, "admin"),
+        Ask(200, "POST", "/manage/experiments/worse/start", None, "admin"),
+        Ask(200, "POST", "/manage/experiments/worse/rollback", None, "admin"),
+    ],
+    "manage_experiment_stop": [
+        Ask(200, "POST", f"{EXPERIMENT}/stop", None, "admin"),
+        Ask(409, "POST", f"{EXPERIMENT}/stop", None, "admin"),
+        Ask(400, "POST", f"{EXPERIMENT}/stop", {"because": "so"}, "admin"),
     ],
     "manage_audit": [
         Ask(200, "GET", "/manage/audit?action=key.revoke&limit=2", None, "admin"),

@@ -69,12 +69,15 @@ class Laboratory:
         self.prompts: Prompts = other.prompts if other else Prompts()
         self.store = ExperimentStore(self.tables)
         self.memory = ExperimentMemory(self.store, self.clock)
-        around = Surroundings(self.prompts.version, self.prompts.move_label, MODELS.get)
+        around = Surroundings(self.prompts.version, self.prompts.move_label, MODELS.get, self._has_tenant)
         self.administration = ExperimentAdministration(self.store, self.memory, around, self._results, self.clock)
         self.lifecycle = self.administration.lifecycle
 
     async def _results(self, experiment: Experiment) -> Mapping[str, Any]:
         return {"of": experiment.id, "tenant": experiment.tenant}
+
+    async def _has_tenant(self, tenant: str) -> bool:
+        return tenant in ("contoso", "fabrikam", "default")
 
     async def make(self, document: Mapping[str, Any], principal: Any = ANN, **query: str) -> Any:
         """Make a draft and return it as it is shown."""

@@ -62,6 +62,9 @@ async def test_shared_ones_are_for_administrators_of_the_gateway() -> None:
     with pytest.raises(RequestError) as refused:
         await lab.administration.list(asked(ADMIN, tenant="~"))
     assert refused.value.param == "tenant"
+    with pytest.raises(NotFound) as unknown:
+        await lab.make(tone(), ADMIN, tenant="nobody")
+    assert (unknown.value.param, unknown.value.code) == ("tenant", "tenant_not_found")
 
 
 async def test_lists_come_in_pages() -> None:
