@@ -33,7 +33,7 @@ from gateway.captures.names import read_name
 from gateway.captures.rebuild import REPEATED, Expand, as_sent_on
 from gateway.captures.record import Captured, inbound_of, outcome_of
 from gateway.captures.recorded import Nowhere, Recorded, RecordedUpstream
-from gateway.captures.wanted import Wanted, read_wanted
+from gateway.captures.wanted import Wanted, named_tenant, read_wanted
 from gateway.domain.access import Principal, Product
 from gateway.domain.call import Inbound, Operation
 from gateway.domain.catalog import Catalog
@@ -128,6 +128,17 @@ class Replaying:
             "sums": summed(rows), "cost_usd": run.cost_micro_usd / 1_000_000 if wanted.mode == "live" else 0.0, "data": rows,
             "remaining": remaining, "after": after if remaining else None,
         }  # fmt: skip
+
+    async def erase(self, asked: Asked) -> dict[str, Any]:
+        """Do DELETE /manage/captures?tenant=&user=&session=: forget what was captured of a tenant, or of one of its users or sessions.
+
+        Raises:
+            RequestError: Nobody's tenant is named.
+            PermissionDenied: It is another's.
+        """
+        tenant = named_tenant(asked, asked.query.get("tenant"))
+        erased = await self._captures.erase(tenant, user=asked.query.get("user", ""), session=asked.query.get("session", ""))
+        return {"object": "captures.erased", "tenant": tenant, "erased": erased}
 
     async def _chosen(self, wanted: Wanted) -> AsyncIterator[tuple[str, Captured]]:
         until = wanted.until or self._parts.clock.utc()

@@ -50,9 +50,7 @@ def read_wanted(asked: Asked) -> Wanted:
         PermissionDenied: It is not for who asks.
     """
     wanted = convert(asked.document, Wanted)
-    tenant = tenant_of(asked, wanted.tenant or asked.query.get("tenant"))
-    if tenant is None:
-        raise RequestError("'tenant' must say whose calls are replayed", param="tenant", code="invalid_value")
+    tenant = named_tenant(asked, wanted.tenant or asked.query.get("tenant"))
     if not asked.everywhere and (wanted.mode == "live" or wanted.other.catalog is not None):
         raise PermissionDenied("a live replay, or one with a catalogue, needs the role Gateway.Admin; leave 'mode' and 'with.catalog' out")
     if not 1 <= wanted.limit <= MAX_LIMIT:
@@ -67,3 +65,16 @@ def read_wanted(asked: Asked) -> Wanted:
         if moment is not None and moment.tzinfo is None:
             raise RequestError(f"'{name}' must have a time zone, such as 2026-11-22T10:00:00Z", param=name, code="invalid_value")
     return msgspec.structs.replace(wanted, tenant=tenant)
+
+
+def named_tenant(asked: Asked, requested: str | None) -> str:
+    """Return whose captured calls are meant: there is no meaning all tenants at once.
+
+    Raises:
+        RequestError: A `Gateway.Admin` names none.
+        PermissionDenied: It is another's.
+    """
+    tenant = tenant_of(asked, requested)
+    if tenant is None:
+        raise RequestError("'tenant' must say whose captured calls are meant", param="tenant", code="invalid_value")
+    return tenant

@@ -36,6 +36,8 @@ class Right(msgspec.Struct, frozen=True):
 
 
 _SUBSCRIPTION = "manage/subscriptions/{subscription}"
+_LOOKUP_VALUE = "manage/lookups/{lookup}/{key}"
+_NO_VALUE = ("object", "lookup", "tenant", "key")  # what is looked up may be anybody's data
 _PROMPT = "manage/prompts/{prompt}"
 _EXPERIMENT = "manage/experiments/{experiment}"
 # What is said of a version; its texts stay in the library, and not in the trail.
@@ -52,6 +54,11 @@ RIGHTS = (
     Right("GET", "manage/guardrails", "guardrail.list"),
     Right("POST", "manage/guardrails/test", "guardrail.test", TENANT, ("guardrails", "direction", "outcome", "verdicts")),
     Right("GET", "manage/guardrails/report", "guardrail.report", TENANT),
+    Right("GET", "manage/lookups", "lookup.list", TENANT),
+    Right("GET", "manage/lookups/{lookup}", "lookup.keys", TENANT),
+    Right("GET", _LOOKUP_VALUE, "lookup.value.read", TENANT),
+    Right("PUT", _LOOKUP_VALUE, "lookup.value.change", TENANT, _NO_VALUE),
+    Right("DELETE", _LOOKUP_VALUE, "lookup.value.delete", TENANT, _NO_VALUE),
     Right("GET", "manage/products", "product.list", TENANT),
     Right("POST", "manage/products", "product.create"),
     Right("GET", "manage/products/{product}", "product.read"),
@@ -101,6 +108,8 @@ RIGHTS = (
     Right("GET", "manage/budgets", "budget.list", TENANT),
     Right("GET", "manage/limits", "limits.read", TENANT),
     Right("POST", "manage/limits/reconcile", "limits.reconcile"),
+    Right("POST", "manage/replay", "replay", TENANT, ("tenant", "from", "to", "mode", "limit", "replayed", "cost_usd")),
+    Right("DELETE", "manage/captures", "capture.erase", TENANT),
     Right("GET", "manage/costs", "costs.read", TENANT),
     Right("GET", "manage/usage", "usage.read", TENANT),
     Right("GET", "manage/usage/records", "usage.list", TENANT),

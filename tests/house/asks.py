@@ -377,6 +377,16 @@ ASKS = {
         Ask(404, "POST", "/manage/alerts/alert_nobody_was_told/replay", None, "admin"),
         Ask(403, "POST", "/manage/alerts/alert_nobody_was_told/replay"),
     ],
+    "manage_replay": [
+        Ask(200, "POST", "/manage/replay", {"tenant": "default", "limit": 1}, "admin"),
+        Ask(400, "POST", "/manage/replay", {"tenant": "default", "mode": "live"}, "admin"),
+        Ask(403, "POST", "/manage/replay", {}),
+    ],
+    "manage_captures": [
+        Ask(200, "DELETE", "/manage/captures?tenant=default&user=nobody", None, "admin"),
+        Ask(400, "DELETE", "/manage/captures", None, "admin"),
+        Ask(403, "DELETE", "/manage/captures"),
+    ],
     "manage_usage_list": shows("/manage/usage/records?session=s-1&limit=2", 400, "/manage/usage/records?limit=0"),
     "manage_usage": [Ask(200, "GET", "/manage/usage", None, "admin"), Ask(400, "GET", "/manage/usage?group_by=x", None, "admin")],
     "manage_usage_record": [

@@ -47,6 +47,7 @@ APART = {
     "adapters/upstream.py:_remembered": ALIKE,
     "adapters/upstream.py:self._pools": BACKENDS,
     "adapters/upstream_aiohttp.py:_url": ALIKE,
+    "captures/capture.py:self._over": "the key names the tenant",
     "container.py:overrides": "shared: the operator's",
     "dispatch.py:self._targets": BACKENDS,
     "dispatch.py:self._budgets": BACKENDS,
