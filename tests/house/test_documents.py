@@ -27,7 +27,7 @@ REFERENCES = tuple(
         "guardrails",
         "identity",
         "limits",
-        "providers",
+        "prompts", "providers",
         "routing",
         "versions",
     )
