@@ -82,6 +82,14 @@ async def test_a_move_and_its_rollback_reach_the_next_call(world: World) -> None
         assert (await world.memory.resolve("contoso", "support")).version == expected
 
 
+async def test_a_new_version_can_be_called_by_its_number_at_once(world: World) -> None:
+    await world.make("One")
+    with pytest.raises(NotFound):
+        await world.memory.resolve("contoso", "support", 2)
+    await world.prompts.create(asked(document("Two"), tenant="contoso"), "support")
+    assert (await world.memory.resolve("contoso", "support", 2)).version == 2
+
+
 async def test_a_label_is_moved_under_the_etag_that_was_read(world: World) -> None:
     await world.make("One", "Two")
     read = await world.prompts.read(asked(tenant="contoso"), "support")

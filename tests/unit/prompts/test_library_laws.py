@@ -125,3 +125,33 @@ async def act(library: Library, index: int, step: Step) -> object:
     if kind == "back":
         return await library.roll_back(tenant, name, "production")
     return await library.delete(tenant, name)
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.lists(st.integers(0, 3), max_size=200))
+def test_no_label_is_lost_to_a_version_that_is_made_meanwhile(versions: int, labels: int, pauses: list[int]) -> None:
+    async def run() -> None:
+        tables = Interleaved(iter(()))
+        library = Library(tables, FakeClock())
+        await library.create("contoso", "support", draft("first"))
+        tables._pauses = iter(pauses)
+        made = [library.create("contoso", "support", draft(f"{index}")) for index in range(versions)]
+        await asyncio.gather(*made, *(library.set_label("contoso", "support", f"label-{index}", 1) for index in range(labels)))
+        head = await library.head("contoso", "support")
+        assert head is not None
+        assert (head.prompt.latest, head.prompt.labels) == (versions + 1, {f"label-{index}": 1 for index in range(labels)})
+
+    asyncio.run(run())
+
+
+async def test_two_rollbacks_at_once_go_back_one_step() -> None:
+    tables = Interleaved(iter(()))
+    library = Library(tables, FakeClock())
+    for number in (1, 2, 3):
+        await library.create("contoso", "support", draft(f"{number}"))
+        await library.set_label("contoso", "support", "production", number)
+    tables._pauses = iter([1] * 10)
+    done = await asyncio.gather(*(attempt(lambda: library.roll_back("contoso", "support", "production")) for _ in range(2)))
+    assert [isinstance(each, Conflict) for each in done] == [False, True]
+    head = await library.head("contoso", "support")
+    assert head is not None
+    assert head.prompt.labels == {"production": 2}
