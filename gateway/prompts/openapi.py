@@ -16,6 +16,7 @@ from gateway.domain.steps import OUTPUT, Classify, Extract
 from gateway.prompts.openapi_schema import Converter
 
 MAX_OPERATION_ID = 76
+EXTENSION = "x-gateway"  # what members of ours begin with
 _ERRORS = {
     "400": "The variables or the request do not fit; `error.param` names what.",
     "401": "No key, or one that does not work.",
@@ -70,7 +71,7 @@ def _operation(version: PromptVersion) -> dict[str, Any]:
         },
     }
     if version.output_schema is not None:
-        done["x-gateway-output-schema"] = {
+        done[f"{EXTENSION}-output-schema"] = {
             "$ref": "#/components/schemas/Output"
         }  # as a whole it could hold references that lead nowhere here
     failed = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
@@ -97,7 +98,7 @@ def _converted(schema: Any, prefix: str) -> tuple[dict[str, Any], dict[str, Any]
     made = converter.converted()
     if converter.loosened:
         made = {"allOf": [made]} if "$ref" in made else made  # beside which nothing may stand
-        made["x-gateway-loosened"] = converter.loosened
+        made[f"{EXTENSION}-loosened"] = converter.loosened
     return made, converter.components
 
 
