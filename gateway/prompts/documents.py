@@ -9,12 +9,14 @@ checked, examples are tried. Without an `input_schema` every variable of the tem
 """
 
 import asyncio
+import fnmatch
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from gateway.domain.documents import convert
+from gateway.domain.lookups import Lookup
 from gateway.domain.prompts import NAME_PATTERN, SHARED, PromptMessage, PromptText
 from gateway.domain.steps import Step
 from gateway.prompts import documents_checks as checks
@@ -138,6 +140,23 @@ def input_schema_of(text: PromptText, templates: Templates) -> Mapping[str, Any]
     return {"type": "object", "properties": {name: {} for name in names}, "required": names, "additionalProperties": False}
 
 
+def lookup_check(lookups: Mapping[str, Lookup]) -> CheckLookup:
+    """Return what tells whether a tenant's prompt may ask for a lookup of the catalogue; for a shared prompt it must only be there.
+
+    Args:
+        lookups: By name.
+    """
+
+    def fault_of(tenant: str, name: str) -> str | None:
+        lookup = lookups.get(name)
+        known = sorted(each.id for each in lookups.values() if _may_use(each, tenant))
+        if lookup is not None and _may_use(lookup, tenant):
+            return None
+        return f"is no lookup of the catalogue that this prompt may use; there are {', '.join(known) or 'none'}"
+
+    return fault_of
+
+
 def check_name(name: str) -> None:
     """Raise RequestError for what cannot be a prompt's name."""
     if not is_name(name):
@@ -154,6 +173,10 @@ def check_label(label: str) -> None:
 def label_version(document: Mapping[str, Any]) -> int:
     """Return the version of `{"version"}`."""
     return convert(document, _Label).version
+
+
+def _may_use(lookup: Lookup, tenant: str) -> bool:
+    return tenant == SHARED or not lookup.tenants or any(fnmatch.fnmatchcase(tenant, glob) for glob in lookup.tenants)
 
 
 def _check_size(tenant: str, name: str, draft: Draft) -> None:

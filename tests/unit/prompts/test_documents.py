@@ -5,10 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.domain.lookups import TableLookup
 from gateway.domain.prompts import SHARED, PromptMessage
 from gateway.domain.steps import Classify, Extract
 from gateway.errors import PromptError, RequestError
-from gateway.prompts.documents import Documents, check_label, check_name, input_schema_of, label_version
+from gateway.prompts.documents import Documents, check_label, check_name, input_schema_of, label_version, lookup_check
 from gateway.prompts.rows import MAX_VERSION_BYTES
 from tests.unit.prompts.written import TEMPLATES, Shelf, document, text
 
@@ -148,6 +149,21 @@ async def test_what_is_missing_is_named(documents: Documents, missing: str) -> N
     with pytest.raises(RequestError) as caught:
         await documents.version("contoso", "support", {name: value for name, value in document().items() if name != missing})
     assert caught.value.param == missing
+
+
+def test_a_tenants_prompt_asks_for_lookups_that_are_for_it() -> None:
+    lookups = {
+        each.id: each
+        for each in (
+            TableLookup(id="all", key="{variables.id}"),
+            TableLookup(id="some", key="x", tenants=("con*",)),
+            TableLookup(id="others", key="x", tenants=("fabrikam",)),
+        )
+    }
+    wrong = lookup_check(lookups)
+    assert [wrong("contoso", each) is None for each in ("all", "some", "others", "nobody")] == [True, True, False, False]
+    assert [wrong(SHARED, each) is None for each in ("all", "some", "others", "nobody")] == [True, True, True, False]
+    assert (wrong("contoso", "others") or "").endswith("there are all, some")
 
 
 async def test_jinja_is_for_shared_prompts(documents: Documents) -> None:
