@@ -44,6 +44,8 @@ from gateway.limits.administration import LimitsAdministration
 from gateway.limits.limiter import Limiter
 from gateway.limits.proof import Prover
 from gateway.limits.reconcile import Reconciler
+from gateway.lookups.administration import LookupAdministration
+from gateway.lookups.lookups import Lookups
 from gateway.metering.records import Recorder
 from gateway.metering.reports import Reports
 from gateway.metering.tokens import TokenCounter
@@ -76,6 +78,7 @@ class Gateway(msgspec.Struct, frozen=True):
     alerts: Desk
     budgets: Budgets
     limits: LimitsAdministration
+    lookups: LookupAdministration
     housekeeping: Housekeeping
     control: Control
     reports: Reports
@@ -107,6 +110,7 @@ async def build(settings: Settings) -> Gateway:
     guards = open_guards(doors.safety, doors.upstream, directory, Vault(tables, pepper, clock), clock)
     chores: dict[str, Chore] = {"limits": Reconciler(tables, clock).reconcile_all, "placeholders": guards.vault.purge}
     office = open_office(tables, clock, doors.receivers.targets, chores)
+    lookups = Lookups(doors.upstream, tables, clock, catalog.lookup_backends)
     limiter = Limiter(OverheardTables(tables, office.desk.announced), clock, random_hex(8), rng)
     parts = Parts(
         catalog=_current(shared, live),
@@ -136,6 +140,7 @@ async def build(settings: Settings) -> Gateway:
         alerts=office.desk,
         budgets=Budgets(tables, directory, catalog.limits, clock),
         limits=LimitsAdministration(Prover(tables, clock), Reconciler(tables, clock)),
+        lookups=LookupAdministration(tables, catalog.lookups, clock, lookups.forget),
         housekeeping=office.housekeeping,
         control=control,
         reports=Reports(tables, recorder, clock, live.get),

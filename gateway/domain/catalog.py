@@ -14,9 +14,11 @@ from gateway.domain.access import Product
 from gateway.domain.deployment import Backend, Deployment, PoolMember, Price, scaled
 from gateway.domain.guardrails import BUILT_IN, Guardrail
 from gateway.domain.limits import NO_LIMITS, Limits
+from gateway.domain.lookups import Lookup
 from gateway.domain.policy import Enrichment, Fallbacks, Lifecycle, Rule, TenantPrice, Tier, Transform
 
 _NO_BACKENDS: Mapping[str, Backend] = {}
+_NO_LOOKUPS: Mapping[str, Lookup] = {}
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -65,6 +67,8 @@ class Catalog:
         limits: Of the whole gateway: all tenants together.
         guardrails: By name, the built-in ones included.
         guard_backends: Those whose services guardrails ask, by id.
+        lookups: What prompts may look up, by id.
+        lookup_backends: The backends that lookups ask, by id.
     """
 
     def __init__(
@@ -76,10 +80,14 @@ class Catalog:
         limits: Limits = NO_LIMITS,
         guardrails: Mapping[str, Guardrail] = BUILT_IN,
         guard_backends: Mapping[str, Backend] = _NO_BACKENDS,
+        lookups: Mapping[str, Lookup] = _NO_LOOKUPS,
+        lookup_backends: Mapping[str, Backend] = _NO_BACKENDS,
     ) -> None:
         self.limits = limits
         self.guardrails = guardrails
         self.guard_backends = guard_backends
+        self.lookups = lookups
+        self.lookup_backends = lookup_backends
         self.models = models
         self.products: Mapping[str, Product] = {product.id: product for product in products}
         self.rules = rules

@@ -18,6 +18,7 @@ from gateway.domain.access import UNLIMITED_PRODUCT, Product, network_fault
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_backends import build_backend, build_deployment
 from gateway.domain.catalog_guardrails import build_guardrails, language_backends, unknown_guardrail
+from gateway.domain.catalog_lookups import build_lookups
 from gateway.domain.catalog_models import NAME_RULE, build_model, hidden_models, index_names
 from gateway.domain.catalog_rules import build_rule, build_tenant_price
 from gateway.domain.catalog_schema import CatalogError, File, ProductEntry
@@ -77,8 +78,9 @@ def _build(document: Any, environment: Mapping[str, str], used: dict[str, str], 
     _check_limits(file.limits, "$.limits")
     rules = _index("routing_rules", file.routing_rules, lambda entry, path: build_rule(entry, path, names, deployments))
     prices = [build_tenant_price(entry, f"$.tenant_prices[{index}]", deployments) for index, entry in enumerate(file.tenant_prices)]
+    lookups = build_lookups(file.lookups, backends)
     pools, bundles = tuple(models), tuple(products.values())
-    return Catalog(pools, bundles, tuple(rules.values()), tuple(prices), file.limits, guardrails, guard_backends)
+    return Catalog(pools, bundles, tuple(rules.values()), tuple(prices), file.limits, guardrails, guard_backends, *lookups)
 
 
 def _refuse_inline_secrets(document: Any) -> None:

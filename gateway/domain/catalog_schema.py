@@ -15,6 +15,7 @@ from gateway.domain.catalog_price_schema import Prices, TenantPriceEntry
 from gateway.domain.deployment import AuthType, Protocol
 from gateway.domain.guardrails import Guardrail
 from gateway.domain.limits import NO_LIMITS, Limits
+from gateway.domain.lookups import Lookup
 from gateway.domain.policy import LifecycleState
 
 
@@ -263,6 +264,7 @@ class File(_Strict, frozen=True):
     models: tuple[ModelEntry, ...]
     products: tuple[ProductEntry, ...] = ()
     guardrails: tuple[Guardrail, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
     routing_rules: tuple[RuleEntry, ...] = ()
     tenant_prices: tuple[TenantPriceEntry, ...] = ()
     limits: Limits = NO_LIMITS

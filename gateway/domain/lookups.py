@@ -6,11 +6,15 @@ found is data: it is never read as a template, and guardrails see it as a docume
 In `path` and `key` stand `{variables.NAME}` and `{context.NAME}`; in a path what is filled in is escaped.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
 
 from gateway.domain.guardrails import Fail
+
+PLACEHOLDER = re.compile(r"\{(variables|context)\.([A-Za-z_][A-Za-z0-9_-]{0,63})\}")
 
 
 class _Lookup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -64,3 +68,14 @@ class FeatureLookup(_Lookup, frozen=True, kw_only=True, tag="features"):
 
 
 type Lookup = HttpLookup | TableLookup | FeatureLookup
+
+
+def template_of(lookup: Lookup) -> str:
+    """Return the text whose placeholders a call fills in: an HTTP lookup's path, another one's key."""
+    return lookup.path if isinstance(lookup, HttpLookup) else lookup.key
+
+
+def needs_of(lookup: Lookup) -> Iterator[tuple[str, str]]:
+    """Yield what a call must bring: (`variables` or `context`, name), in the order in which it stands there."""
+    for match in PLACEHOLDER.finditer(template_of(lookup)):
+        yield match[1], match[2]

@@ -52,7 +52,8 @@ def apply(catalog: Catalog, overrides: Overrides) -> Catalog:
     models = tuple(_model(model, changed, overrides.models.get(model.id)) for model in catalog.models)
     rules = tuple(_rule(rule, changed) for rule in catalog.rules)
     products = tuple(catalog.products.values())
-    return Catalog(models, products, rules, catalog.tenant_prices, catalog.limits, catalog.guardrails, catalog.guard_backends)
+    asked = (catalog.guard_backends, catalog.lookups, catalog.lookup_backends)
+    return Catalog(models, products, rules, catalog.tenant_prices, catalog.limits, catalog.guardrails, *asked)
 
 
 def _deployment(deployment: Deployment, override: DeploymentOverride) -> Deployment:

@@ -82,6 +82,8 @@ APART = {
     "limits/purse_kinds.py:self.sent": "of one scope",
     "limits/purse_kinds.py:self.refunds": "of one scope",
     "limits/scopes.py:_known": "the key names the tenant",
+    "lookups/lookups.py:self._entries": "the key names the tenant",
+    "lookups/lookups.py:self._flights": "the key names the tenant",
     "metering/price_table.py:bundled_prices": OWN,
     "metering/query.py:read_tags": ALIKE,
     "metering/tokens.py:encoding_of": ALIKE,

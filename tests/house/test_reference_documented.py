@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gateway.alerts.events import Kind
-from gateway.domain import catalog_price_schema, catalog_schema, guardrails
+from gateway.domain import catalog_price_schema, catalog_schema, guardrails, lookups
 from gateway.routing.strategies import STRATEGIES
 from tests.house.sources import ROOT, codes, read, section, table
 
@@ -99,6 +99,19 @@ def test_the_catalogues_page_lists_every_type_of_guardrail_with_its_direction_ke
         made = kind(id="x", **dict.fromkeys((field.name for field in own if field.required), ()))
         looks = {guardrails.BOTH: "both", guardrails.INPUT: "input", (guardrails.Direction.OUTPUT,): "output"}
         assert looks[guardrails.directions_of(made)] == direction, name
+
+
+def test_the_catalogues_page_lists_every_type_of_lookup_and_its_keys() -> None:
+    part = section(CATALOGUE, "Lookups")
+    kinds = {kind.__struct_config__.tag: kind for kind in get_args(lookups.Lookup.__value__)}
+    rows = part[part.index("What each type takes besides:") :].split("| --- | --- |\n")[1].split("\n\n")[0].splitlines()
+    listed = {codes(kind)[0]: keys for kind, keys in (row.split("|")[1:3] for row in rows)}
+    common = {codes(row[0])[0] for row in table(CATALOGUE, "Lookups")}
+    assert listed.keys() == kinds.keys()
+    for name, kind in kinds.items():
+        own = {field.name for field in msgspec.structs.fields(kind)} - common
+        assert [key for key in sorted(own) if f"`{key}`" not in listed[name]] == [], name
+        assert common - {"type"} <= {field.name for field in msgspec.structs.fields(kind)}
 
 
 def test_the_routing_page_lists_every_strategy() -> None:
