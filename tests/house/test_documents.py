@@ -28,6 +28,7 @@ REFERENCES = tuple(
         "identity",
         "limits",
         "prompts", "providers",
+        "replay",
         "routing",
         "versions",
     )
