@@ -191,8 +191,9 @@ def _read(document: Mapping[str, Any], principal: Principal, headers: Mapping[st
     if ("request_id" in document) == ("session_id" in document):
         raise RequestError("name what the feedback is on: exactly one of 'request_id' and 'session_id'", param="request_id")
     request_id, session_id = _text(document, "request_id"), masked_keys(_text(document, "session_id").strip())
-    if "session_id" in document and not session_id:
-        raise RequestError("'session_id' must not be empty", param="session_id", code="invalid_value")
+    if not request_id and not session_id:
+        named = "request_id" if "request_id" in document else "session_id"
+        raise RequestError(f"{named!r} must not be empty", param=named, code="invalid_value")
     metric = _text(document, "metric")
     if not _METRIC.match(metric):
         raise RequestError(

@@ -102,7 +102,8 @@ class Results:
         head = {"object": "experiment.results", "experiment": experiment.id, "tenant": experiment.tenant, "state": experiment.state.value}
         if found is None:
             return {**head, "verdict": "undecided", "next": "Start it: nothing is measured before.", "variants": []}
-        return {**head, **_shown(experiment, found)}
+        shown: dict[str, Any] = msgspec.to_builtins({**head, **_shown(experiment, found)})
+        return shown
 
 
 def share_of_alpha(experiment: Experiment) -> float:

@@ -53,7 +53,7 @@ def looks_of(runs: int, draw: Draw, batches: Sequence[int], looks: int, found: F
 
 
 def clustered(chance: random.Random, users: int, grow: int, looks: int, alike: float, effect: float = 0.0) -> bool:
-    """Let users who are alike call again and again, some much more often than others, and new ones come; return whether a difference is found.
+    """Let users call again and again, some much more often than others, and new ones come; return whether a difference is found.
 
     Args:
         chance: The dice.
