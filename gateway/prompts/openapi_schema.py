@@ -25,6 +25,7 @@ _LOST |= {"$dynamicRef", "$recursiveRef"}
 _OLD = re.compile(r"draft-0[3-7]/")  # there a reference hides what stands beside it
 _NULL = {"type": "string", "nullable": True, "enum": [None]}  # 3.0.3 has no type for it
 _MAX_NAME = 48
+MAX_DEPTH = 200  # of schemas inside each other, through references too
 
 
 class Converter:
@@ -42,12 +43,14 @@ class Converter:
     def __init__(self, schema: Any, prefix: str) -> None:
         self.components: dict[str, Any] = {}
         self.loosened: list[str] = []
+        self._depth = 0
         self._schema = schema
         self._prefix = prefix
         self._names: dict[str, str] = {}  # by reference
         self._exact: dict[str, bool] = {}  # of components that are done
         self._old = isinstance(schema, Mapping) and bool(_OLD.search(str(schema.get("$schema", ""))))
-        self._based = any("$id" in each or "id" in each for each in _below(schema))
+        bases = ("$id", "id") if self._old else ("$id",)  # from where references below it start; a property of that name is no text
+        self._based = any(isinstance(each.get(name), str) for each in _below(schema) for name in bases)
 
     def converted(self) -> dict[str, Any]:
         """Return the schema itself; call it once."""
@@ -55,6 +58,16 @@ class Converter:
 
     def _convert(self, schema: Any, at: str) -> tuple[dict[str, Any], bool]:
         """Return a schema, and whether it says the same as it did."""
+        if self._depth == MAX_DEPTH:
+            self._lose(at, "all of it: so deep it cannot be said")
+            return {}, False
+        self._depth += 1
+        try:
+            return self._said(schema, at)
+        finally:
+            self._depth -= 1
+
+    def _said(self, schema: Any, at: str) -> tuple[dict[str, Any], bool]:
         if not isinstance(schema, Mapping):
             return ({"not": {}} if schema is False else {}), True
         if "$ref" in schema:

@@ -140,6 +140,27 @@ def test_references_become_components_and_recursion_anything() -> None:
     assert made["Variables.1.tree"] == {"type": "object", "properties": {"next": {}}}
 
 
+def test_a_property_called_id_hides_no_reference() -> None:
+    order = {"type": "object", "properties": {"id": {"type": "string"}, "$id": {"type": "string"}}}
+    made = schemas_of(input_schema={"properties": {"order": {"$ref": "#/$defs/order"}}, "$defs": {"order": order}})
+    assert made["Variables"] == {"properties": {"order": {"$ref": "#/components/schemas/Variables.1.order"}}}
+    assert made["Variables.1.order"] == order
+
+
+def test_references_below_a_base_of_their_own_are_loosened() -> None:
+    made = schemas_of(input_schema={"properties": {"a": {"$id": "https://a/b", "$ref": "#/$defs/x", "$defs": {"x": {"type": "string"}}}}})
+    assert made["Variables"] == {"properties": {"a": {}}, "x-gateway-loosened": ["#/properties/a: $ref"]}
+
+
+def test_references_without_end_are_loosened() -> None:
+    chain: dict[str, Any] = {f"d{index}": {"not": {"$ref": f"#/$defs/d{index + 1}"}} for index in range(1000)}
+    schema = {"$ref": "#/$defs/d0", "$defs": chain | {"d1000": {}}}
+    document = openapi(version(input_schema=schema), variables=frozenset())
+    check(document)
+    listed = document["components"]["schemas"]["Variables"]["x-gateway-loosened"]
+    assert listed[0].endswith(": all of it: so deep it cannot be said")
+
+
 def test_without_a_schema_every_variable_is_needed_and_may_be_anything() -> None:
     document = openapi(version(), variables=frozenset({"city", "name"}))
     variables = document["components"]["schemas"]["Variables"]
