@@ -7,7 +7,8 @@
 | `format` | replaces the text: trimmed, as one line, as compact or indented JSON, or by a template around it |
 | `classify` | asks a model for one of several labels of the text (its sentiment, by default), and adds it to `gateway_output` |
 
-Added fields stand at the top of the answer: `"gateway_output": {field: value}`.
+Added fields stand at the top of the answer: `"gateway_output": {field: value}`. A step that cannot be done leaves the text as it is,
+and its field is null (`outputs/steps.py`).
 """
 
 from collections.abc import Mapping

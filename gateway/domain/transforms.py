@@ -32,7 +32,7 @@ def transform(operation: Operation, body: bytes, transforms: Sequence[Transform]
         transforms: What is to be done.
     """
     document: Any = msgspec.json.decode(body)
-    for holder, name in _texts(operation, document):
+    for holder, name in texts_of(operation, document):
         if isinstance(holder.get(name), str):
             for each in transforms:
                 _apply(each, holder, name, document)
@@ -53,8 +53,13 @@ def _apply(each: Transform, holder: MutableMapping[str, Any], name: str, documen
         document.setdefault(EXTRACTED, {}).setdefault(each.field, []).extend(found)
 
 
-def _texts(operation: Operation, document: Any) -> Iterator[tuple[MutableMapping[str, Any], str]]:
-    """Find the places that hold output text: (object, member)."""
+def texts_of(operation: Operation, document: Any) -> Iterator[tuple[MutableMapping[str, Any], str]]:
+    """Find the places that hold output text: (object, member). The member may be null.
+
+    Args:
+        operation: One of TRANSFORMED.
+        document: The answer, parsed.
+    """
     if operation is Operation.CHAT:
         yield from ((choice["message"], "content") for choice in document["choices"] if choice.get("message"))
     elif operation is Operation.MESSAGES:

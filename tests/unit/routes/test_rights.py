@@ -13,13 +13,14 @@ TENANTS = {
     *("tenant.rules.read", "tenant.rules.change", "guardrail.test", "guardrail.report"),
     *("subscription.resume", "subscription.cancel", "key.regenerate", "key.revoke", "audit.list"),
 }
+OTHERS = {"alert.replay", "lookup.value.change", "lookup.value.delete"}
 WATCHED = ("tenant.", "product.", "subscription.", "key.", "audit.", "model.", "deployment.", "guardrail.")
 
 
 def test_a_tenants_administrator_may_do_this_and_no_more() -> None:
     assert {right.action for right in RIGHTS if right.role is not Role.ADMIN and right.action.startswith(WATCHED)} == TENANTS
     # Whatever else is open to it, it changes nothing but what is its own: these are the writes of other packages.
-    assert {right.action for right in RIGHTS if right.role is not Role.ADMIN and right.method != "GET"} - TENANTS <= {"alert.replay"}
+    assert {right.action for right in RIGHTS if right.role is not Role.ADMIN and right.method != "GET"} - TENANTS <= OTHERS
     assert Role.USER not in {right.role for right in RIGHTS}
 
 
@@ -85,4 +86,10 @@ def test_a_path_says_which_methods_it_takes() -> None:
 
 def test_what_is_tried_on_guardrails_is_kept_from_the_trail() -> None:
     shown = {right.action: right.shown for right in RIGHTS if right.shown}
-    assert shown == {"guardrail.test": ("guardrails", "direction", "outcome", "verdicts")}
+    assert shown["guardrail.test"] == ("guardrails", "direction", "outcome", "verdicts")
+
+
+def test_what_is_looked_up_is_kept_from_the_trail() -> None:
+    shown = {right.action: right.shown for right in RIGHTS if right.action.startswith("lookup.value.") and right.method != "GET"}
+    assert set(shown) == {"lookup.value.change", "lookup.value.delete"}
+    assert not any("value" in members or not members for members in shown.values())
