@@ -11,7 +11,7 @@ FORM_NAMES = ["yaml", "prompty"]
 
 
 @pytest.mark.parametrize("form", FORM_NAMES)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(prompt=FILES)
 def test_a_prompt_written_and_read_is_the_same(form: Form, prompt: PromptFile) -> None:
     content = write(prompt, form)

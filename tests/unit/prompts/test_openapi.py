@@ -72,14 +72,14 @@ def check(document: Any) -> None:
         done |= ready
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(schema=SCHEMAS, named=NAMES)
 def test_whatever_schema_the_library_takes_makes_a_valid_document(schema: Any, named: str) -> None:
     assume(isinstance(schema, dict) and schema_fault(schema) is None)
     check(openapi(version(name=named, input_schema=schema, output_schema=schema), variables=frozenset()))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(schema=SCHEMAS, value=VALUES)
 def test_what_the_schema_takes_the_document_takes(schema: Any, value: Any) -> None:
     assume(isinstance(schema, dict) and schema_fault(schema) is None)
