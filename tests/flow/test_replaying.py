@@ -137,13 +137,14 @@ async def test_a_live_catalogue_leads_to_no_backend_that_does_not_serve() -> Non
     assert street.upstream.requests[-1].backend == street.catalog.deployments["east"].backend
 
 
-async def test_a_setting_cannot_be_read_by_way_of_a_catalogue() -> None:
+async def test_a_setting_cannot_be_read_by_way_of_a_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUSH", "hush-hush")
     street = await street_with(CHAT)
-    report = await street.replay(**{"with": {"catalog": OTHER.replace("name: cheap", 'name: "${env:PATH}"')}})
-    assert "/bin" not in json.dumps(report)
-    with pytest.raises(RequestError) as refused:
-        await street.replay(**{"with": {"catalog": "version: 7"}})
-    assert refused.value.param == "with.catalog"
+    for text in (OTHER.replace("id: cheap", 'id: "${env:HUSH}"').replace("deployment: cheap", 'deployment: "${env:HUSH}"'), "version: 7"):
+        with pytest.raises(RequestError) as refused:
+            await street.replay(**{"with": {"catalog": text}})
+        assert refused.value.param == "with.catalog"
+        assert "hush-hush" not in refused.value.message
 
 
 @pytest.mark.parametrize(
