@@ -13,9 +13,10 @@ from gateway.captures.capture import Captures
 from gateway.captures.names import CONTAINER, unpack
 from gateway.captures.rebuild import Expand, as_sent
 from gateway.captures.record import Captured
-from gateway.domain.access import DEFAULT_TENANT, Role, TenantRule
+from gateway.domain.access import DEFAULT_TENANT, Role
 from gateway.domain.catalog import Catalog
 from gateway.domain.conversations import Capture
+from gateway.domain.guardrails import TenantRule
 from gateway.domain.management import Asked
 from gateway.domain.prompts import PromptVersion
 from gateway.errors import RequestError
@@ -85,7 +86,7 @@ class Recording(Street):
         await self.captures.flush()
         return [unpack(self.blobs.data[CONTAINER, name]) for name in self.blobs.names()]
 
-    async def replay(self, roles: frozenset[Role] = frozenset({Role.ADMIN}), **document: Any) -> dict[str, Any]:
+    async def replay(self, roles: frozenset[Role] = frozenset({Role.ADMIN}), /, **document: Any) -> dict[str, Any]:
         """Ask for a replay as an administrator of the gateway, of all of the default tenant's calls."""
         await self.captures.flush()
         asked = Asked(make_principal(tenant=DEFAULT_TENANT, roles=roles, key_id="administrator"), {"tenant": DEFAULT_TENANT} | document)
