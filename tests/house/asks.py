@@ -1,17 +1,9 @@
 """Requests to every function of the app, and what each must be answered with."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-
-class Ask(NamedTuple):
-    """A request and the status it must be answered with; `key` is whose: user, admin or nobody's. Bytes are a form."""
-
-    status: int
-    method: str
-    path: str
-    body: dict[str, Any] | bytes | None = None
-    key: str = "user"
-
+from tests.house.ask import Ask
+from tests.house.asks_prompts import PROMPT_ASKS
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
 STREAM = {**CHAT, "stream": True}
@@ -28,7 +20,6 @@ FORM = (
     b'--house\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
     b'--house\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n--house--\r\n'
 )
-PROMPT = "/manage/prompts/of-the-house"
 EXPERIMENT = "/manage/experiments/of-the-house"
 EXPERIMENT_SAYS = {
     "id": "of-the-house",
@@ -36,7 +27,6 @@ EXPERIMENT_SAYS = {
     "variants": [{"id": "as-it-is", "weight": 95}, {"id": "cold", "weight": 5, "parameters": {"temperature": 0}}],
     "goal": {"metric": "cost_usd"},
 }
-PROMPT_SAYS = {"model": "gpt-4o-mini", "messages": [{"role": "system", "content": "You answer for {{company}}."}]}
 EMBED_AZURE = "/openai/deployments/text-embedding-3-small/embeddings"
 
 SAFETY = "/ai/sim-safety/contentsafety/text:analyze?api-version=2024-09-01"
@@ -267,48 +257,7 @@ ASKS = {
     "manage_key_revoke": subscribes(
         Ask(200, "POST", f"{MADE}/keys/secondary/revoke", None, "admin"), Ask(404, "POST", f"{MADE}/keys/third/revoke", None, "admin")
     ),
-    "manage_prompts": [
-        Ask(200, "GET", "/manage/prompts?limit=2", None, "admin"),
-        Ask(400, "GET", "/manage/prompts?state=nonsense", None, "admin"),
-        Ask(403, "GET", "/manage/prompts"),
-    ],
-    "manage_prompt_versions": [
-        Ask(201, "POST", f"{PROMPT}/versions", PROMPT_SAYS, "admin"),
-        Ask(200, "POST", f"{PROMPT}/versions", PROMPT_SAYS, "admin"),
-        Ask(201, "POST", f"{PROMPT}/versions", {**PROMPT_SAYS, "note": "colder", "parameters": {"temperature": 0}}, "admin"),
-        Ask(200, "GET", f"{PROMPT}/versions?limit=2", None, "admin"),
-        Ask(400, "POST", f"{PROMPT}/versions", {"model": "gpt-4o-mini"}, "admin"),
-        Ask(403, "POST", f"{PROMPT}/versions", PROMPT_SAYS),
-    ],
-    "manage_prompt_label": [
-        *(Ask(200, "PUT", f"{PROMPT}/labels/house", {"version": number}, "admin") for number in (1, 2)),
-        Ask(404, "PUT", f"{PROMPT}/labels/house", {"version": 9}, "admin"),
-        Ask(400, "PUT", f"{PROMPT}/labels/latest", {"version": 1}, "admin"),
-        Ask(404, "DELETE", f"{PROMPT}/labels/nobody", None, "admin"),
-    ],
-    "manage_prompt_rollback": [
-        Ask(200, "POST", f"{PROMPT}/labels/house/rollback", None, "admin"),
-        Ask(409, "POST", f"{PROMPT}/labels/house/rollback", None, "admin"),
-    ],
-    "manage_prompt_labels": [
-        Ask(200, "GET", f"{PROMPT}/labels", None, "admin"),
-        Ask(404, "GET", "/manage/prompts/nobody/labels", None, "admin"),
-    ],
-    "manage_prompt_version": [
-        Ask(200, "GET", f"{PROMPT}/versions/1", None, "admin"),
-        Ask(404, "GET", f"{PROMPT}/versions/9", None, "admin"),
-    ],
-    "manage_prompt_diff": [
-        Ask(200, "GET", f"{PROMPT}/diff?from=1&to=2", None, "admin"),
-        Ask(404, "GET", f"{PROMPT}/diff?from=9&to=2", None, "admin"),
-    ],
-    "manage_prompt": [
-        Ask(200, "GET", PROMPT, None, "admin"),
-        Ask(409, "DELETE", PROMPT, None, "admin"),
-        Ask(204, "DELETE", f"{PROMPT}/labels/house", None, "admin"),
-        Ask(204, "DELETE", PROMPT, None, "admin"),
-        Ask(404, "DELETE", PROMPT, None, "admin"),
-    ],
+    **PROMPT_ASKS,
     "manage_experiments": manages("/manage/experiments", EXPERIMENT_SAYS),
     "manage_experiment": [
         Ask(200, "GET", EXPERIMENT, None, "admin"),
