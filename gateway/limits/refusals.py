@@ -47,7 +47,9 @@ def refusal(purse: Purse, asked: int, wait_s: float, headers: dict[str, str]) ->
     less = _LESS.get(ceiling.metric, "lower max_tokens or shorten the prompt")
     if asked > ceiling.amount:
         message = f"{_may(ceiling, asked)}, more than {_whose(ceiling)}; {less}"
-        return kind(message, headers=headers, details=details)
+        refused = kind(message, headers=headers, details=details)
+        refused.retryable = False  # however long the client waits
+        return refused
     if ceiling.window == NOW:
         message = f"{_whose(ceiling)} is reached; send it again once one of them has ended"
     elif ceiling.window == MINUTE:

@@ -19,6 +19,8 @@ HARMLESS = {
     "gateway.domain.call.Answer": "headers of an answer",
     "gateway.domain.management.Told": "headers of an answer",
     "gateway.captures.record.Captured": "headers of an allow-list, none of them a credential",
+    "gateway.domain.lookups.TableLookup": "which row is looked up, with placeholders",
+    "gateway.domain.lookups.FeatureLookup": "which entity is looked up, with placeholders",
     "gateway.domain.policy.When": "patterns of keys by their public parts",
     "gateway.providers.eventstream.EventMessage": "headers of an answer's event",
 }
