@@ -11,8 +11,9 @@ from gateway.access.authenticate import Authenticator
 from gateway.access.directory import Directory
 from gateway.admission import Admission
 from gateway.answering import Answering
-from gateway.attempts import Attempts
+from gateway.attempts import Attempts, ProviderFor
 from gateway.cached import Cached
+from gateway.captures.capture import Captures
 from gateway.dispatch import Dispatcher
 from gateway.domain.access import Product
 from gateway.domain.catalog import Catalog
@@ -56,6 +57,8 @@ class Parts(msgspec.Struct, frozen=True):
     clock: Clock
     rng: random.Random
     request_timeout_s: float
+    captures: Captures | None = None
+    providers: ProviderFor = provider_for
 
 
 class Guards(msgspec.Struct, frozen=True):
@@ -99,12 +102,12 @@ def assemble(parts: Parts) -> Pipeline:
     attempts = Attempts(
         health=parts.health,
         gates=parts.gates,
-        providers=provider_for,
+        providers=parts.providers,
         upstream=parts.upstream,
         clock=clock,
         rng=rng,
     )
-    planner = Planner(parts.health, provider_for, lambda deployment: caps.closed_s(deployment, clock.utc()), rng)
+    planner = Planner(parts.health, parts.providers, lambda deployment: caps.closed_s(deployment, clock.utc()), rng)
     settlement = Settlement(
         parts.limiter,
         parts.counter,
@@ -112,7 +115,7 @@ def assemble(parts: Parts) -> Pipeline:
         clock,
         lambda deployment, tokens, cost_micro_usd: caps.add(deployment, tokens, cost_micro_usd, clock.utc()),
     )
-    dispatcher = Dispatcher(planner, attempts, provider_for, parts.counter, clock)
+    dispatcher = Dispatcher(planner, attempts, parts.providers, parts.counter, clock)
     return Pipeline(
         catalog=parts.catalog,
         authenticator=parts.authenticator,

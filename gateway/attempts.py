@@ -252,6 +252,9 @@ class Attempts:
         if draft.keeps_sent:
             draft.sent = request.body
         response = await self._upstream.send(request, timeout_s)
+        if draft.sheet is not None:
+            capabilities = deployment.capabilities or terms.capabilities
+            response = draft.sheet.heard(call, deployment, capabilities, request.body, response)
         draft.heard(response.headers)
         auth = deployment.backend.auth
         draft.upstream_request_id = auth.masked(draft.upstream_request_id)

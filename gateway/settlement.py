@@ -183,7 +183,10 @@ class Settlement:
         if draft.sent:
             draft.upstream_hash = hash_of(draft.sent)
         self._limiter.settle(flight.reservation, draft.charged)
-        self._recorder.add(finish(draft, now_s, self._clock.utc()))
+        record = finish(draft, now_s, self._clock.utc())
+        if draft.sheet is not None:
+            draft.sheet.keep(record, draft.sent)
+        self._recorder.add(record)
 
     def _count(self, deployment: Deployment | None, usage: Usage, cost: int | None) -> None:
         if self._spent is not None and deployment is not None and deployment.cap is not None:

@@ -2,10 +2,11 @@
 
 import datetime
 from collections.abc import Mapping
+from typing import Any
 
 from gateway.domain.access import Principal
 from gateway.domain.amounts import NOTHING
-from gateway.domain.call import Inbound, Usage
+from gateway.domain.call import Call, Inbound, Usage
 from gateway.domain.verdicts import Verdict
 from gateway.errors import GatewayError
 
@@ -25,8 +26,8 @@ class Draft:
         "admitted_at", "admitted_s", "aside_cost_micro_usd", "attempts", "avoided_micro_usd", "backend", "changes", "charged",
         "cost_micro_usd", "deployment", "error_code", "experiment", "fallback", "finish_reason", "first_token_s", "guard_s", "inbound",
         "keeps_sent", "last_byte_s", "model", "principal", "prompt", "prompt_version", "queue_s", "reason", "route", "rule", "sent",
-        "status", "stream", "tier", "trace_id", "upstream_hash", "upstream_request_id", "upstream_wait_s", "usage", "variant", "verdicts",
-        "worker",
+        "sheet", "status", "stream", "tier", "trace_id", "upstream_hash", "upstream_request_id", "upstream_wait_s", "usage", "variant",
+        "verdicts", "worker",
     )  # fmt: skip
 
     def __init__(self, inbound: Inbound) -> None:
@@ -55,6 +56,7 @@ class Draft:
         self.keeps_sent = False  # the call can be rebuilt, so what backends are sent is kept for a proof
         self.sent = b""  # the body that the answering backend was sent
         self.upstream_hash = ""
+        self.sheet: Any = None  # on which the call is captured (captures.sheet.Sheet); None where it is not
         self.queue_s = 0.0
         self.admitted_s: float | None = None
         self.guard_s = 0.0
@@ -68,6 +70,11 @@ class Draft:
             if name in headers:
                 self.upstream_request_id = headers[name]
                 return
+
+    def changed(self, by: str, call: Call, facts: Mapping[str, Any] | None = None) -> None:
+        """Note on the capture, where there is one, who changed the request (`captures.sheet.Sheet.changed`)."""
+        if self.sheet is not None:
+            self.sheet.changed(by, call, facts)
 
     def fail(self, error: GatewayError) -> None:
         """Note how the call ended; the first failure counts."""
