@@ -66,7 +66,8 @@ def curve(found: list[int], runs: int) -> list[float]:
 
 def line(points: list[tuple[float, float]], left: float, colour: str, dashed: bool = False) -> str:
     path = " ".join(f"{left + x * WIDTH:.1f},{TOP + (1 - y) * HEIGHT:.1f}" for x, y in points)
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{" stroke-dasharray=" + chr(34) + "5 4" + chr(34) if dashed else ""}/>'
+    dashes = ' stroke-dasharray="5 4"' if dashed else ""
+    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>'
 
 
 def text(x: float, y: float, said: str, anchor: str = "middle", colour: str = "#333") -> str:
@@ -78,10 +79,8 @@ def panel(left: float, title: str, most: float, below: str, ticks: list[str]) ->
         f'<rect x="{left}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#999"/>',
         text(left + WIDTH / 2, TOP - 18, title),
     ]
-    for step in range(6):
-        parts.append(text(left - 6, TOP + HEIGHT * (1 - step / 5) + 4, f"{most * step / 5:.0%}", "end"))
-    for number, tick in enumerate(ticks):
-        parts.append(text(left + WIDTH * number / (len(ticks) - 1), TOP + HEIGHT + 18, tick))
+    parts += [text(left - 6, TOP + HEIGHT * (1 - step / 5) + 4, f"{most * step / 5:.0%}", "end") for step in range(6)]
+    parts += [text(left + WIDTH * number / (len(ticks) - 1), TOP + HEIGHT + 18, tick) for number, tick in enumerate(ticks)]
     return [*parts, text(left + WIDTH / 2, TOP + HEIGHT + 38, below)]
 
 
@@ -94,7 +93,8 @@ def plot(path: Path, runs: int) -> None:
     ]
     most = 0.5
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {second + WIDTH + 30} {TOP + HEIGHT + 55}" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {second + WIDTH + 30} {TOP + HEIGHT + 55}" '
+        'font-family="sans-serif" font-size="12">',
         '<rect width="100%" height="100%" fill="#fff"/>',
         *panel(LEFT, "Equal variants said to differ, by the number of looks", most, "looks", ["0", "10", "20", "30", "40", "50"]),
         line([(look / LOOKS, min(value / most, 1)) for look, value in enumerate(theirs)], LEFT, THEIRS),
