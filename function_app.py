@@ -14,6 +14,7 @@ from gateway.routes import (
     manage_guardrails,
     manage_limits,
     manage_lookups,
+    manage_prompts,
     manage_replay,
     manage_subscriptions,
 )
@@ -21,6 +22,16 @@ from orchestrations import housekeeping
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 CALLS = (health, inference, azure_openai, anthropic, ai)
-MANAGEMENT = (manage, manage_alerts, manage_costs, manage_guardrails, manage_limits, manage_lookups, manage_replay, manage_subscriptions)
+MANAGEMENT = (
+    manage,
+    manage_alerts,
+    manage_costs,
+    manage_guardrails,
+    manage_limits,
+    manage_lookups,
+    manage_prompts,
+    manage_replay,
+    manage_subscriptions,
+)
 for part in (*CALLS, *MANAGEMENT, housekeeping):
     app.register_functions(part.bp)

@@ -51,6 +51,8 @@ from gateway.metering.reports import Reports
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
 from gateway.ports import Blobs, Tables
+from gateway.prompts.administration import PromptAdministration
+from gateway.prompts.library_opening import open_prompts
 from gateway.routing.caps import Caps
 from gateway.routing.control import OVERRIDES, Control
 from gateway.routing.gate import Gates
@@ -79,6 +81,7 @@ class Gateway(msgspec.Struct, frozen=True):
     budgets: Budgets
     limits: LimitsAdministration
     lookups: LookupAdministration
+    prompts: PromptAdministration
     housekeeping: Housekeeping
     control: Control
     reports: Reports
@@ -140,6 +143,7 @@ async def build(settings: Settings) -> Gateway:
         alerts=office.desk,
         budgets=Budgets(tables, directory, catalog.limits, clock),
         limits=LimitsAdministration(Prover(tables, clock), Reconciler(tables, clock)),
+        prompts=open_prompts(tables, clock, catalog.lookups, directory.tenant).administration,
         lookups=LookupAdministration(tables, catalog.lookups, clock, lookups.forget),
         housekeeping=office.housekeeping,
         control=control,

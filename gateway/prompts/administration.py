@@ -35,14 +35,16 @@ class PromptAdministration:
         library: Where they are.
         memory: What this worker remembers of them.
         documents: Reads new versions.
-        has_tenant: Whether there is a tenant of an id.
+        find_tenant: Reads a tenant; None where there is none of that id.
     """
 
-    def __init__(self, library: Library, memory: PromptMemory, documents: Documents, has_tenant: Callable[[str], Awaitable[bool]]) -> None:
+    def __init__(
+        self, library: Library, memory: PromptMemory, documents: Documents, find_tenant: Callable[[str], Awaitable[object | None]]
+    ) -> None:
         self._library = library
         self._memory = memory
         self._documents = documents
-        self._has_tenant = has_tenant
+        self._find_tenant = find_tenant
 
     async def list(self, asked: Asked) -> dict[str, Any]:
         """Return a page of prompts by name; those that were deleted with `state=retired`."""
@@ -67,7 +69,7 @@ class PromptAdministration:
     async def create(self, asked: Asked, name: str) -> Told:
         """Make the next version, or the first one of a new prompt; 200 and the latest one where it says the same."""
         owner = _owner(asked)
-        if owner != SHARED and not await self._has_tenant(owner):
+        if owner != SHARED and await self._find_tenant(owner) is None:
             raise NotFound(f"there is no tenant {owner[:64]!r}; create it at /manage/tenants", param="tenant", code="tenant_not_found")
         draft = await self._documents.version(owner, name, asked.document)
         made = await self._library.create(owner, name, draft, author=asked.principal.key_id, if_match=asked.if_match)

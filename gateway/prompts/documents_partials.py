@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from gateway.domain.prompts import NAME_PATTERN, PRODUCTION, SHARED, Partial, Prompt, PromptText, PromptVersion
+from gateway.prompts import strict
 from gateway.prompts.documents_checks import fault
 from gateway.prompts.library import Library
 
 MAX_DEPTH = 5
 MAX_PARTIALS = 32
 _REFERENCE = re.compile(rf"({NAME_PATTERN})(?:@([0-9]{{1,8}}))?")
-_INCLUSION = re.compile(r"\{\{>\s*([A-Za-z0-9._@-]+)\s*\}\}")
 
 
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,7 +105,7 @@ def _partial(version: PromptVersion, including: str, template: str, reference: s
     if text is None:
         advice = "a prompt that is included has one message, or one system message, of one text and without `when`"
         raise fault(param, f"include {reference!r}, of which it is not clear what is meant: {advice}")
-    return Partial(version.version, _expanded(text, version.partials), includes, depth)
+    return Partial(version.version, strict.expanded(text, version.partials), includes, depth)
 
 
 def _only_text(version: PromptVersion) -> str | None:
@@ -117,7 +117,3 @@ def _only_text(version: PromptVersion) -> str | None:
     if isinstance(content, str):
         return content
     return content[0]["text"] if len(content) == 1 and content[0].get("type") == "text" else None
-
-
-def _expanded(text: str, partials: Mapping[str, Partial]) -> str:
-    return _INCLUSION.sub(lambda found: partials[found[1]].text if found[1] in partials else found[0], text)

@@ -21,10 +21,10 @@ class World(Shelf):
         super().__init__()
         self.memory = PromptMemory(self.library, self.clock)
         documents = Documents(self.library, TEMPLATES, lambda _tenant, _name: None)
-        self.prompts = PromptAdministration(self.library, self.memory, documents, self._has_tenant)
+        self.prompts = PromptAdministration(self.library, self.memory, documents, self._find_tenant)
 
-    async def _has_tenant(self, tenant: str) -> bool:
-        return tenant in TENANTS
+    async def _find_tenant(self, tenant: str) -> str | None:
+        return tenant if tenant in TENANTS else None
 
     async def make(self, *contents: str, name: str = "support", tenant: str = "contoso", label: str = "production") -> None:
         """Make shared versions, or a tenant's by its own administrator."""
