@@ -93,8 +93,10 @@ def plot(path: Path, runs: int) -> None:
     ]
     most = 0.5
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {second + WIDTH + 30} {TOP + HEIGHT + 55}" '
-        'font-family="sans-serif" font-size="12">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {second + WIDTH + 30} {TOP + HEIGHT + 55}" '
+            'font-family="sans-serif" font-size="12">'
+        ),
         '<rect width="100%" height="100%" fill="#fff"/>',
         *panel(LEFT, "Equal variants said to differ, by the number of looks", most, "looks", ["0", "10", "20", "30", "40", "50"]),
         line([(look / LOOKS, min(value / most, 1)) for look, value in enumerate(theirs)], LEFT, THEIRS),
