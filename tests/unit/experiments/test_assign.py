@@ -176,3 +176,10 @@ def test_after_its_end_everybody_gets_the_same_and_nobody_counts() -> None:
     for unit in ("", "anna", "ben", "chris"):
         assert [assign(each, unit) for each in (promoted, moved_label, back)] == [seven, Variant("v1", 1, model="cheap"), Variant("v0")]
         assert not any(assignment_of(each, unit).exposed for each in (promoted, moved_label, back))
+
+
+def test_units_follow_the_changes_of_weights_that_were_made_and_not_the_last_weights_alone() -> None:
+    draft = experiment_of(90, 5, 5, state=ExperimentState.DRAFT)
+    ramped = reweighted(started(draft, AT, "", draft.variants), {"v2": 400}, AT)
+    before, after = ([assign(each, unit).id for unit in UNITS[:2000]] for each in (draft, ramped))
+    assert {new for old, new in zip(before, after, strict=True) if old != new} == {"v2"}

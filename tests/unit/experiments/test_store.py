@@ -186,3 +186,13 @@ async def test_other_labels_numbers_prompts_and_owners_are_in_no_experiment(name
     found = await lab.memory.running("contoso")
     assert for_prompt(found, "support", "production", "contoso") == found[0]
     assert for_prompt(found, name, wanted, owner) is None
+
+
+async def test_what_was_changed_since_it_was_read_is_not_deleted() -> None:
+    lab = Laboratory()
+    await lab.make(tone())
+    before = await lab.store.get("contoso", "tone")
+    await lab.administration.change(Asked(ADMIN, {"alpha": 0.01}, {"tenant": "contoso"}), "tone")
+    with pytest.raises(Conflict):
+        await lab.store.delete(before)
+    assert (await lab.store.get("contoso", "tone")).experiment.alpha == 0.01
