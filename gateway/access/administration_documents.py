@@ -41,6 +41,11 @@ MAX_NAME_CHARACTERS = 256
 MAX_GLOBS = 256
 MAX_IDENTITIES = 32
 MAX_BLOCKS = 256
+MAX_ATTRIBUTES = 32
+MAX_ATTRIBUTE_CHARACTERS = 256
+# What a prompt's context says of every call itself.
+RESERVED = frozenset({"tenant", "product", "subscription", "user", "claimed_user", "session"})
+_ATTRIBUTE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
 _IDENTITY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z")
 
@@ -56,6 +61,7 @@ class _TenantFields(_Fields, frozen=True, kw_only=True):
     limits: Limits = NO_LIMITS
     network: Network = ANYWHERE
     rules: tuple[TenantRule, ...] = ()
+    attributes: dict[str, str] = {}
 
 
 class _NewTenant(_TenantFields, frozen=True, kw_only=True):
@@ -78,6 +84,7 @@ class _SubscriptionFields(_Fields, frozen=True, kw_only=True):
     operations: tuple[str, ...] = ()
     network: Network = ANYWHERE
     identities: tuple[str, ...] = ()
+    attributes: dict[str, str] = {}
 
 
 class _Rules(_Fields, frozen=True, kw_only=True):
@@ -113,11 +120,12 @@ class Documents:
             "call_cost": self._check_call_cost,
             "guardrails": self._check_guardrails,
             "rules": self._check_rules,
+            "attributes": _check_attributes,
             **limits,
         }
 
     def new_tenant(self, document: Mapping[str, Any]) -> Tenant:
-        """Read `{"id", "name"?, "data_zone"?, "state"?, "limits"?, "network"?, "rules"?}`."""
+        """Read `{"id", "name"?, "data_zone"?, "state"?, "limits"?, "network"?, "rules"?, "attributes"?}`."""
         fields = msgspec.structs.asdict(convert(document, _NewTenant))
         check_id(fields["id"])
         self._check(fields, document)
@@ -146,7 +154,7 @@ class Documents:
         return msgspec.structs.replace(product, **self._change(product, document, _ProductFields))
 
     def new_subscription(self, document: Mapping[str, Any]) -> Subscription:
-        """Read `{"product", "tenant"?, "name"?, "limits"?, "roles"?, "models"?, "operations"?, "network"?, "identities"?}`."""
+        """Read `{"product", "tenant"?, "name"?, "limits"?, "roles"?, "models"?, "network"?, "identities"?, …}`: all that can be changed."""
         fields = msgspec.structs.asdict(convert(document, _NewSubscription))
         check_id(fields["tenant"], "tenant")
         check_id(fields["product"], "product")
@@ -251,6 +259,17 @@ def _check_roles(roles: frozenset[Role], param: str) -> None:
         raise _fault(param, f"needs one at least; a subscription that calls models has {Role.USER.value}")
     if Role.ADMIN in roles:
         raise _fault(param, f"cannot hold {Role.ADMIN.value}: that is for the administrator's key and for tokens of Entra ID")
+
+
+def _check_attributes(attributes: Mapping[str, str], param: str) -> None:
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise _fault(param, f"takes at most {MAX_ATTRIBUTES}")
+    for name, value in attributes.items():
+        if not _ATTRIBUTE.match(name) or name in RESERVED:
+            taken = ", ".join(sorted(RESERVED))
+            raise _fault(f"{param}.{name[:64]}", f"must be called by letters, digits, _ and -, a letter or _ first, and none of {taken}")
+        if len(value) > MAX_ATTRIBUTE_CHARACTERS:
+            raise _fault(f"{param}.{name}", f"must have at most {MAX_ATTRIBUTE_CHARACTERS} characters")
 
 
 def _check_identities(identities: tuple[str, ...], param: str) -> None:

@@ -211,6 +211,7 @@ def _record(hashed: str, key_id: str, tenant: Tenant, subscription: Subscription
         operations=subscription.operations,
         networks=tuple(each for each in (tenant.network, subscription.network) if each != ANYWHERE),
         rules=tenant.rules,
+        attributes={**tenant.attributes, **subscription.attributes},
     )
     return KeyRecord(hashed, active, principal, subscription.state, tenant.state is TenantState.ACTIVE)
 
