@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -14,8 +14,10 @@ from gateway.answering import Answering
 from gateway.attempts import Attempts, ProviderFor
 from gateway.cached import Cached
 from gateway.captures.capture import Captures
+from gateway.conversing import Conversing
 from gateway.dispatch import Dispatcher
 from gateway.domain.access import Product
+from gateway.domain.call import Operation
 from gateway.domain.catalog import Catalog
 from gateway.domain.guardrails import Guardrail
 from gateway.domain.response_ids import Ids
@@ -29,8 +31,9 @@ from gateway.guardrails.trial import TrialRoom
 from gateway.limits.limiter import Limiter
 from gateway.metering.records import Recorder
 from gateway.metering.tokens import TokenCounter
-from gateway.pipeline import Pipeline
+from gateway.pipeline import Pipeline, Service
 from gateway.ports import Clock, ContentSafety, Upstream
+from gateway.prompting import Prompting
 from gateway.providers.registry import provider_for
 from gateway.routing.caps import Caps
 from gateway.routing.gate import Gates
@@ -57,16 +60,19 @@ class Parts(msgspec.Struct, frozen=True):
     clock: Clock
     rng: random.Random
     request_timeout_s: float
+    prompting: Prompting | None = None
     captures: Captures | None = None
+    services: Mapping[Operation, Service] = {}
     providers: ProviderFor = provider_for
 
 
 class Guards(msgspec.Struct, frozen=True):
-    """What puts calls under guard, and what of it is managed. `vault` keeps sessions' placeholders."""
+    """What puts calls under guard, and what of it is managed. `vault` keeps sessions' placeholders, `ready` makes guardrails run."""
 
     guardian: Guardian
     administration: GuardrailAdministration
     vault: Vault
+    ready: Callable[[Guardrail], Guard]
     warming: asyncio.Task[None]
 
     async def close(self) -> None:
@@ -93,7 +99,7 @@ def open_guards(safety: ContentSafety | None, upstream: Upstream, directory: Dir
     guardian = Guardian(ready, vault, clock)
     names = sorted({name for product in catalog.products.values() for name in product.guardrails})
     warming = asyncio.create_task(guardian.warm(catalog.guardrails, names))
-    return Guards(guardian, GuardrailAdministration(directory, TrialRoom(ready, clock).try_out, guardrail_check), vault, warming)
+    return Guards(guardian, GuardrailAdministration(directory, TrialRoom(ready, clock).try_out, guardrail_check), vault, ready, warming)
 
 
 def assemble(parts: Parts) -> Pipeline:
@@ -120,6 +126,7 @@ def assemble(parts: Parts) -> Pipeline:
         catalog=parts.catalog,
         authenticator=parts.authenticator,
         products=parts.products,
+        conversing=Conversing(),
         admission=Admission(parts.limiter, dispatcher.count, clock),
         guardian=parts.guardian,
         dispatcher=dispatcher,
@@ -130,4 +137,7 @@ def assemble(parts: Parts) -> Pipeline:
         upstream=parts.upstream,
         clock=clock,
         request_timeout_s=parts.request_timeout_s,
+        prompting=parts.prompting,
+        captures=parts.captures,
+        services=parts.services,
     )

@@ -7,7 +7,7 @@ the app must stay cheap, because every cold start pays for it.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -17,27 +17,27 @@ from gateway.access.administration import Administration
 from gateway.access.administration_guardrails import GuardrailAdministration
 from gateway.access.administration_subscriptions import SubscriptionAdministration
 from gateway.access.audit import Audit
-from gateway.access.authenticate import Authenticator
 from gateway.access.directory import Directory
-from gateway.access.entra_tokens import TokenVerifier
 from gateway.access.front import Front
-from gateway.access.jwks import SigningKeys
 from gateway.access.memory import Memory
 from gateway.access.response_ids import ResponseIds
-from gateway.adapters.catalog_source import CatalogUnusable
+from gateway.adapters.catalog_source import CatalogUnusable, parse_catalog
 from gateway.adapters.clock import SystemClock
 from gateway.alerts.desk import Desk
 from gateway.alerts.housekeeping import Chore, Housekeeping
 from gateway.alerts.office import open_office
+from gateway.alerts.outbox import Outbox
 from gateway.alerts.overhearing import OverheardTables
 from gateway.assembly import Parts, assemble, open_guards
 from gateway.budgets import Budgets
 from gateway.cached import Cached
 from gateway.connections import open_doors, open_spool
-from gateway.domain.access import DEFAULT_TENANT, Network
+from gateway.domain.access import DEFAULT_TENANT
 from gateway.domain.catalog import Catalog
 from gateway.domain.ids import random_hex
-from gateway.errors import GatewayError, Unavailable
+from gateway.doorway import authenticator_of, front_of
+from gateway.errors import GatewayError, RequestError, Unavailable
+from gateway.experiments.administration import ExperimentAdministration
 from gateway.guardrails.check import guardrail_check
 from gateway.guardrails.masking.vault import Vault
 from gateway.limits.administration import LimitsAdministration
@@ -45,14 +45,13 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.proof import Prover
 from gateway.limits.reconcile import Reconciler
 from gateway.lookups.administration import LookupAdministration
-from gateway.lookups.lookups import Lookups
 from gateway.metering.records import Recorder
 from gateway.metering.reports import Reports
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
 from gateway.ports import Blobs, Tables
 from gateway.prompts.administration import PromptAdministration
-from gateway.prompts.library_opening import open_prompts
+from gateway.replaying import Replaying
 from gateway.routing.caps import Caps
 from gateway.routing.control import OVERRIDES, Control
 from gateway.routing.gate import Gates
@@ -60,6 +59,7 @@ from gateway.routing.health import DeploymentState, Health
 from gateway.routing.overrides import LiveCatalog
 from gateway.routing.sharing import SharedHealth
 from gateway.settings import Settings, SettingsError, load_settings
+from gateway.studio import Ground, announcer, open_studio, replaying_of
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,8 @@ class Gateway(msgspec.Struct, frozen=True):
     limits: LimitsAdministration
     lookups: LookupAdministration
     prompts: PromptAdministration
+    experiments: ExperimentAdministration
+    replaying: Replaying
     housekeeping: Housekeeping
     control: Control
     reports: Reports
@@ -112,13 +114,14 @@ async def build(settings: Settings) -> Gateway:
     memory = Memory(directory, clock)
     guards = open_guards(doors.safety, doors.upstream, directory, Vault(tables, pepper, clock), clock)
     chores: dict[str, Chore] = {"limits": Reconciler(tables, clock).reconcile_all, "placeholders": guards.vault.purge}
-    office = open_office(tables, clock, doors.receivers.targets, chores)
-    lookups = Lookups(doors.upstream, tables, clock, catalog.lookup_backends)
+    announce = announcer(Outbox(tables, clock, tuple(doors.receivers.targets)).add, clock)
+    studio = open_studio(Ground(catalog, directory, memory, tables, doors.blobs, doors.upstream, clock, pepper, announce))
+    office = open_office(tables, clock, doors.receivers.targets, studio.every_minute, {**chores, **studio.every_quarter})
     limiter = Limiter(OverheardTables(tables, office.desk.announced), clock, random_hex(8), rng)
     parts = Parts(
         catalog=_current(shared, live),
         guardian=guards.guardian,
-        authenticator=_authenticator(settings, memory),
+        authenticator=authenticator_of(settings, memory, clock),
         products=memory.products,
         limiter=limiter,
         upstream=doors.upstream,
@@ -131,6 +134,9 @@ async def build(settings: Settings) -> Gateway:
         clock=clock,
         rng=rng,
         request_timeout_s=settings.request_timeout_s,
+        prompting=studio.prompting,
+        captures=studio.captures,
+        services=studio.services,
     )
     recorder.start()
     return Gateway(
@@ -143,16 +149,27 @@ async def build(settings: Settings) -> Gateway:
         alerts=office.desk,
         budgets=Budgets(tables, directory, catalog.limits, clock),
         limits=LimitsAdministration(Prover(tables, clock), Reconciler(tables, clock)),
-        prompts=open_prompts(tables, clock, catalog.lookups, directory.tenant).administration,
-        lookups=LookupAdministration(tables, catalog.lookups, clock, lookups.forget),
+        prompts=studio.prompts.administration,
+        experiments=studio.experiments,
+        lookups=studio.lookups,
+        replaying=replaying_of(parts, studio, directory, guards.ready, _other_catalog),
         housekeeping=office.housekeeping,
         control=control,
         reports=Reports(tables, recorder, clock, live.get),
         tables=tables,
         blobs=doors.blobs,
-        front=_front(settings),
-        close=partial(_close, guards, recorder, limiter, shared, office.desk, doors),  # first what writes, then what it is written to
+        front=front_of(settings),
+        # First what writes, then what it is written to.
+        close=partial(_close, guards, studio, recorder, limiter, shared, office.desk, doors),
     )
+
+
+def _other_catalog(text: str, environment: Mapping[str, str]) -> Catalog:
+    """Read a catalogue that calls are replayed under."""
+    try:
+        return parse_catalog(text, "with.catalog", environment)
+    except CatalogUnusable as exc:
+        raise RequestError(f"'with.catalog' cannot be used: {exc}", param="with.catalog", code="invalid_value") from exc
 
 
 class _Closes(Protocol):
@@ -179,34 +196,6 @@ def _current(shared: SharedHealth, live: LiveCatalog) -> Callable[[], Awaitable[
         return await live.get()
 
     return current
-
-
-def _authenticator(settings: Settings, memory: Memory) -> Authenticator:
-    """Return who tells callers; what it needs for tokens is imported where they are believed."""
-    tokens = None
-    if settings.entra.tenants:
-        from gateway.adapters.jwks import KeySetEndpoint, keys_url  # noqa: PLC0415 - only where it is used
-
-        keys = {
-            tenant: SigningKeys(KeySetEndpoint(keys_url(settings.entra.jwks_url, tenant)).fetch, tenant, clock)
-            for tenant in settings.entra.tenants
-        }
-        tokens = TokenVerifier(frozenset(settings.entra.audiences), keys, clock)
-    return Authenticator(
-        memory.records,
-        settings.key_pepper.encode(),
-        settings.admin_key,
-        identities=memory.identities,
-        tokens=tokens,
-        products=memory.products,
-        front=_front(settings),
-    )
-
-
-def _front(settings: Settings) -> Front:
-    door = settings.door
-    network = Network(allow=door.allow, deny=door.deny)
-    return Front(door.front_id, door.front_required, network, door.country_header, frozenset(door.countries_denied))
 
 
 async def _share(tables: Tables, catalog: Catalog, health: Health) -> tuple[SharedHealth, Caps]:

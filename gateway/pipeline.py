@@ -3,9 +3,11 @@
 1. **receive** the route turns the HTTP request into `Inbound`; its body is read only once the caller is known.
 2. **authenticate** key → `Principal`.
 3. **read** the body, strictly → `Call`; what we do not act on rides along in the client's own bytes.
-4. **resolve** the public model's name → model; an id that an earlier answer carried → its deployment.
+4. **resolve** a prompt of the library → its version, rendered, with the session's history: one body (`prompting.py`); the public
+   model's name → model; an experiment → variant; an id that an earlier answer carried → its deployment.
 5. **authorize** the model against the caller's product.
-6. **admit** what the call may use at most → reserved from every limit; refused = 429, or 403 for quotas and budgets.
+6. **admit** what fits the model's window (`conversing.py`): what the call may use at most → reserved from every limit; refused = 429,
+   or 403 for quotas and budgets.
 7. **guard input** allow | redact | block; what is asked of a service runs at once, or beside the model where it is said so.
 8. **look up** the cache (its place is here; it is still to come).
 9. **plan** rules → tiers, pool or fallbacks; each pool → ordered candidates, with the reason for each (`dispatch.py`).
@@ -18,7 +20,7 @@ Order rule: cheap before dear, free before paid, refusal before spending. Every 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -27,15 +29,16 @@ from gateway.access.authorize import authorize, find_model, find_origin
 from gateway.admission import Admission, units_at_most
 from gateway.answering import Answering, served_by
 from gateway.cached import Cached
+from gateway.captures.capture import Captures
+from gateway.conversing import Conversing
 from gateway.costcheck import planned
 from gateway.dispatch import Dispatcher
 from gateway.domain import models_list
 from gateway.domain.access import Principal, Product
 from gateway.domain.call import Answer, Call, Inbound, Operation
-from gateway.domain.catalog import Catalog, allows
+from gateway.domain.catalog import Catalog, Model, allows
 from gateway.domain.deadline import read_timeout_s
-from gateway.domain.labels import read_labels
-from gateway.domain.output_limit import within
+from gateway.domain.labels import Labels, read_labels
 from gateway.domain.policy import LifecycleState
 from gateway.domain.readers import READERS
 from gateway.domain.request import Request
@@ -49,12 +52,15 @@ from gateway.guardrails.guarded import Guarded
 from gateway.metering.draft import Draft
 from gateway.opening import Opened
 from gateway.ports import Clock, Upstream
+from gateway.prompting import PLAIN, Origins, Prompting, note
 from gateway.relay import Noting
 from gateway.routing.health import Health
 from gateway.routing.lifecycle import refuse_retired
 from gateway.settlement import Flight, Settlement
 
 type ReceiveBody = Callable[[], Awaitable[bytes]]
+# Answers what is no call of a model.
+type Service = Callable[[Inbound, ReceiveBody, Principal, Catalog], Awaitable[Answer]]
 
 # Above this a body is parsed in a thread: it would hold up the other calls for milliseconds.
 LARGE_BODY_BYTES = 256 * 1024
@@ -67,6 +73,7 @@ class Pipeline:
         catalog: What can serve, as it stands now.
         authenticator: Step 2.
         products: Products by id, for steps 4 and 5.
+        conversing: What does not fit a model's window.
         admission: Step 6.
         guardian: Step 7.
         dispatcher: Steps 9 and 10.
@@ -77,6 +84,9 @@ class Pipeline:
         upstream: The network, for what is looked up before a call.
         clock: The time.
         request_timeout_s: How long an answer may take to begin.
+        prompting: Step 4, for calls with a prompt, a history or an experiment; None where bodies come as they are.
+        captures: Keeps calls for replays; None keeps none.
+        services: What is no call of a model, by operation.
     """
 
     def __init__(
@@ -85,6 +95,7 @@ class Pipeline:
         catalog: Callable[[], Awaitable[Catalog]],
         authenticator: Authenticator,
         products: Cached[Product],
+        conversing: Conversing,
         admission: Admission,
         guardian: Guardian,
         dispatcher: Dispatcher,
@@ -95,10 +106,17 @@ class Pipeline:
         upstream: Upstream,
         clock: Clock,
         request_timeout_s: float,
+        prompting: Prompting | None = None,
+        captures: Captures | None = None,
+        services: Mapping[Operation, Service] | None = None,
     ) -> None:
         self._catalog = catalog
         self._authenticator = authenticator
         self._products = products
+        self._conversing = conversing
+        self._prompting = prompting
+        self._captures = captures
+        self._services = {Operation.LIST_MODELS: self._list_models, Operation.GET_MODEL: self._list_models, **(services or {})}
         self._admission = admission
         self._guardian = guardian
         self._dispatcher = dispatcher
@@ -130,15 +148,12 @@ class Pipeline:
                 principal = draft.principal = await self._authenticator.authenticate(inbound)
                 catalog = await self._catalog()
                 if inbound.operation not in READERS:
-                    return await self._list_models(inbound, principal, catalog)
-                call = await self._read(inbound, receive_body, trace)
-                if call.operation in WITH_IDS:
-                    await self._ids_loaded()
-                    call = unseal(call, principal.tenant, self._ids, _resources(catalog))
-                draft.model, draft.stream = call.model, call.stream
-                model = find_model(catalog, call.model, call.surface)
-                draft.model = model.id
-                product = authorize(principal, await self._products.get(principal.product), model, call.operation)
+                    return await self._beside(draft, inbound, receive_body, catalog)
+                inbound = msgspec.structs.replace(inbound, body=await receive_body())
+                labels = read_labels(inbound.headers, principal.user)
+                product = await self._products.get(principal.product)
+                call, model, origins = await self._resolve(draft, inbound, product, labels, catalog, trace)
+                product = authorize(principal, product, model, call.operation)
                 if model.lifecycle.state is not LifecycleState.ACTIVE:
                     refuse_retired(model, self._clock.utc())
                 if call.origin:
@@ -146,21 +161,24 @@ class Pipeline:
                     refuse_retired(origin, self._clock.utc())
                     authorize(principal, product, origin, call.operation)
                 deadline_s = inbound.received_s + read_timeout_s(inbound.headers, self._request_timeout_s)
-                call, change = within(call, model)
-                if change:
-                    draft.changes.append(change)
-                request = Request(call, model, catalog, principal, read_labels(inbound.headers, principal.user), deadline_s)
+                looked_up = origins.prompted.looked_up if origins.prompted is not None else ""
+                request = Request(call, model, catalog, principal, labels, deadline_s, frozenset(), looked_up, origins.prompted)
+                request = await self._conversing.fit(draft, request, product)
                 if wanted(inbound.headers):
                     return await explain(self._dispatcher, self._guardian, self._health, flight, request, product, self._clock.now_s())
                 if product.call_cost is not None:
                     request = await self._confirm(flight, request, product)
                 flight.reservation = await self._admission.admit(draft, request, product)
-                if request.model.enrich or request.model.transform:
-                    request = await self._shape(draft, request)
+                request = await self._shape(draft, request)
                 request, guarded = await self._guardian.inspect(draft, request, product)
+                draft.changed("guardrails", request.call)
+                request = await self._conversing.summarise(flight, request, product)
                 flight.call = request.call
                 opened = await self._open(flight, request, guarded)
-                return await self._answering.answer(flight, request, opened, guarded)
+                answer = await self._answering.answer(flight, request, opened, guarded)
+                if origins.owner is not None and self._prompting is not None:
+                    answer = self._prompting.remember(origins, product, request.call, inbound.request_id, answer)
+                return answer if draft.sheet is None else draft.sheet.told(answer)
         finally:
             if guarded is not None:
                 guarded.close()
@@ -206,9 +224,11 @@ class Pipeline:
 
     async def _shape(self, draft: Draft, request: Request) -> Request:
         """Put what the operator looks up into the prompt; refuse what cannot be transformed on its way back."""
-        model = request.model
-        if model.transform and request.call.stream:
-            message = f"the model {model.id!r} rewrites its answers as a whole, so it cannot stream them; leave out 'stream'"
+        model, prompted = request.model, request.prompted
+        steps = prompted is not None and prompted.version.steps
+        if request.call.stream and (model.transform or steps):
+            who = f"the model {model.id!r} rewrites its" if model.transform else "this prompt has steps that change its"
+            message = f"{who} answers as a whole, so they cannot be streamed; leave out 'stream'"
             raise RequestError(message, param="stream", code="unsupported_value")
         if not model.enrich:
             return request
@@ -216,7 +236,9 @@ class Pipeline:
         call, notes, looked_up = await enrich(request, model.enrich, self._upstream)
         draft.changes += notes
         draft.upstream_wait_s += self._clock.now_s() - started_s
-        return msgspec.structs.replace(request, call=call, looked_up=looked_up)
+        draft.changed("context", call, {"text": looked_up} if notes == ["enriched"] else None)
+        before = [request.looked_up] * bool(request.looked_up)
+        return msgspec.structs.replace(request, call=call, looked_up="\n\n".join([*before, looked_up]))
 
     async def _ids_loaded(self) -> None:
         """Import what seals ids in a thread, once: it takes longer than a call may be held up."""
@@ -224,7 +246,14 @@ class Pipeline:
             await asyncio.to_thread(self._ids.load)
             self._ids_ready = True
 
-    async def _list_models(self, inbound: Inbound, principal: Principal, catalog: Catalog) -> Answer:
+    async def _beside(self, draft: Draft, inbound: Inbound, receive_body: ReceiveBody, catalog: Catalog) -> Answer:
+        """Answer what is no call of a model: the lists of models and prompts, feedback, a session's erasure."""
+        assert draft.principal is not None  # it was authenticated
+        answer = await self._services[inbound.operation](inbound, receive_body, draft.principal, catalog)
+        draft.status = answer.status
+        return answer
+
+    async def _list_models(self, inbound: Inbound, _receive_body: ReceiveBody, principal: Principal, catalog: Catalog) -> Answer:
         product = await self._products.get(principal.product)
         if inbound.operation is Operation.LIST_MODELS:
             return Answer(
@@ -236,13 +265,42 @@ class Pipeline:
         refuse_retired(found, self._clock.utc())
         return Answer(headers={}, body=models_list.render_one(found))
 
-    async def _read(self, inbound: Inbound, receive_body: ReceiveBody, trace: Trace) -> Call:
-        body = await receive_body()
+    async def _resolve(
+        self, draft: Draft, inbound: Inbound, product: Product | None, labels: Labels, catalog: Catalog, trace: Trace
+    ) -> tuple[Call, Model, Origins]:
+        """Return what is asked for: the request with its prompt, its history and its variant in it, and the model."""
+        principal, sheet = draft.principal, None
+        assert principal is not None  # it was authenticated
+        if product is not None and self._captures is not None and not wanted(inbound.headers):
+            sheet = draft.sheet = self._captures.begin(inbound, inbound.body, principal, product)
+            draft.keeps_sent = sheet is not None
+        origins, prompting = PLAIN, self._prompting
+        if prompting is not None:
+            inbound, origins = await prompting.prepare(draft, inbound, principal, product, labels, catalog)
+        call = await self._read(inbound, trace)
+        draft.model, draft.stream = call.model, call.stream
+        if prompting is not None:
+            varied = await prompting.vary(draft, inbound, catalog.find(call.model), origins, principal, labels)
+            if varied is not None:
+                inbound, origins = varied
+                call = await self._read(inbound, trace)
+        if sheet is not None:
+            note(sheet, origins)
+            sheet.read(call)
+        if call.operation in WITH_IDS:
+            await self._ids_loaded()
+            call = unseal(call, principal.tenant, self._ids, _resources(catalog))
+            draft.changed("ids", call)
+        draft.model = call.model
+        model = find_model(catalog, call.model, call.surface)
+        draft.model = model.id
+        return call, model, origins
+
+    async def _read(self, inbound: Inbound, trace: Trace) -> Call:
         read = READERS[inbound.operation]
-        complete = msgspec.structs.replace(inbound, body=body)
-        if len(body) > LARGE_BODY_BYTES:
-            return await asyncio.to_thread(read, complete, trace.traceparent)
-        return read(complete, trace.traceparent)
+        if len(inbound.body) > LARGE_BODY_BYTES:
+            return await asyncio.to_thread(read, inbound, trace.traceparent)
+        return read(inbound, trace.traceparent)
 
 
 def _resources(catalog: Catalog) -> Callable[[str], str]:

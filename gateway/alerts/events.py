@@ -30,6 +30,7 @@ class Kind(enum.StrEnum):
     THRESHOLD = "gateway.budget.threshold"
     SPIKE = "gateway.cost.spike"
     UNPRICED = "gateway.price.missing"
+    EXPERIMENT = "gateway.experiment.ended"
 
 
 class Alert(msgspec.Struct, frozen=True):

@@ -20,21 +20,24 @@ class Office(msgspec.Struct, frozen=True):
     housekeeping: Housekeeping
 
 
-def open_office(tables: Tables, clock: Clock, targets: Mapping[str, Tell], every_quarter: Mapping[str, Chore]) -> Office:
+def open_office(
+    tables: Tables, clock: Clock, targets: Mapping[str, Tell], every_minute: Mapping[str, Chore], every_quarter: Mapping[str, Chore]
+) -> Office:
     """Put it together.
 
     Args:
         tables: Where alerts, announcements and the ledger are.
         clock: The time.
         targets: By name, what tells one of those who are to be told.
-        every_quarter: What others have to do every 15 minutes.
+        every_minute: What others have to do every minute.
+        every_quarter: And every 15 minutes.
     """
     outbox = Outbox(tables, clock, tuple(targets))
     delivery = Delivery(outbox, targets, clock)
     thresholds, watch = Thresholds(tables, outbox), Watch(tables, outbox, clock)
     housekeeping = Housekeeping(
         at_start={"announcements": thresholds.sweep},
-        every_minute={"watch": watch.run, "delivery": delivery.run},
+        every_minute={"watch": watch.run, **every_minute, "delivery": delivery.run},
         every_quarter={"announcements": thresholds.sweep, **every_quarter, "old sums": watch.prune, "old alerts": outbox.prune},
     )
     return Office(Desk(outbox, thresholds, delivery), housekeeping)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway import container
+from gateway import doorway
 from gateway.access.jwks import SigningKeys
 from gateway.domain.tables import Write
 from gateway.errors import StoreUnavailable
@@ -105,7 +105,7 @@ async def test_a_key_that_was_revoked_before_stays_refused(tmp_path: Path, age_s
 
 async def test_a_tokens_binding_is_remembered_as_long_as_a_key_is(tmp_path: Path) -> None:
     issuer = Endpoint()
-    with mock.patch.object(container, "SigningKeys", lambda _fetch, tenant, clock: SigningKeys(issuer.fetch, tenant, clock)):
+    with mock.patch.object(doorway, "SigningKeys", lambda _fetch, tenant, clock: SigningKeys(issuer.fetch, tenant, clock)):
         async with whole(tmp_path, **ENTRA) as it:
             await it.subscribe("contoso", identities=[OID])
             now = it.clock.utc().timestamp()

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from gateway import container
+from gateway import doorway
 from gateway.access.jwks import SigningKeys
 from gateway.errors import UpstreamTimeout
 from tests import leaks
@@ -101,7 +101,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     with listening() as listener:
         keys = {"GATEWAY_ENTRA_JWKS_URL": "https://127.0.0.1:1/keys"}
         issuer = Endpoint()
-        with mock.patch.object(container, "SigningKeys", lambda _fetch, tenant, clock: SigningKeys(issuer.fetch, tenant, clock)):
+        with mock.patch.object(doorway, "SigningKeys", lambda _fetch, tenant, clock: SigningKeys(issuer.fetch, tenant, clock)):
             async with whole(tmp_path, **SETTINGS, **keys) as it:
                 yield Watched(it, tmp_path, listener)
                 await it.quiet()
