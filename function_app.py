@@ -2,36 +2,11 @@
 
 import azure.functions as func
 
-from gateway.routes import (
-    ai,
-    anthropic,
-    azure_openai,
-    health,
-    inference,
-    manage,
-    manage_alerts,
-    manage_costs,
-    manage_guardrails,
-    manage_limits,
-    manage_lookups,
-    manage_prompts,
-    manage_replay,
-    manage_subscriptions,
-)
+from gateway.routes import ai, anthropic, azure_openai, health, inference
+from gateway.routes.management import MANAGEMENT
 from orchestrations import housekeeping
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 CALLS = (health, inference, azure_openai, anthropic, ai)
-MANAGEMENT = (
-    manage,
-    manage_alerts,
-    manage_costs,
-    manage_guardrails,
-    manage_limits,
-    manage_lookups,
-    manage_prompts,
-    manage_replay,
-    manage_subscriptions,
-)
 for part in (*CALLS, *MANAGEMENT, housekeeping):
     app.register_functions(part.bp)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, Protocol
 
 import msgspec
 
@@ -18,10 +19,20 @@ from gateway.guardrails.guarded import Guarded
 from gateway.metering.draft import Draft
 from gateway.metering.pricing import cost_micro_usd
 from gateway.opening import Opened
+from gateway.outputs.steps import apply
 from gateway.ports import Clock
 from gateway.relay import Relay
 from gateway.routing.lifecycle import headers_of
 from gateway.settlement import Flight, Settlement
+
+STEP_OUTPUT_TOKENS = 64  # of the answer to what a step asks
+
+
+class Ask(Protocol):
+    """Asks another model about a call, for the gateway itself; what it costs stays with the call."""
+
+    async def __call__(self, flight: Flight, request: Request, model: str, messages: list[dict[str, Any]], max_tokens: int) -> str:
+        """Return the answer's text."""
 
 
 class Answering:
@@ -31,9 +42,11 @@ class Answering:
         settlement: Settles a stream at its end.
         ids: Seals what leads back to a deployment.
         clock: The time.
+        ask: Asks another model about a call (`dispatch.Dispatcher.ask`).
     """
 
-    def __init__(self, settlement: Settlement, ids: Ids, clock: Clock) -> None:
+    def __init__(self, settlement: Settlement, ids: Ids, clock: Clock, ask: Ask) -> None:
+        self._ask = ask
         self._settlement = settlement
         self._ids = ids
         self._clock = clock
@@ -72,7 +85,21 @@ class Answering:
         if request.model.transform and call.operation in TRANSFORMED:
             body = transform(call.operation, body, request.model.transform)
             draft.changes.append("transformed")
+        if request.prompted is not None and request.prompted.version.steps:
+            body = await self._stepped(flight, request, body)
         return Answer({**completion.headers, **headers}, body, status=draft.status, content_type=completion.content_type)
+
+    async def _stepped(self, flight: Flight, request: Request, body: bytes) -> bytes:
+        """Do the steps of the call's prompt; what they ask other models is on the call's record."""
+        assert request.prompted is not None  # it has steps
+
+        async def ask(model: str, instructions: str, text: str) -> str:
+            messages = [{"role": "system", "content": instructions}, {"role": "user", "content": text}]
+            return await self._ask(flight, request, model, messages, STEP_OUTPUT_TOKENS)
+
+        body, notes = await apply(request.prompted.version.steps, request.call.operation, body, ask)
+        flight.draft.changes += notes
+        return body
 
     def _headers(self, flight: Flight, request: Request) -> dict[str, str]:
         draft, model = flight.draft, request.model

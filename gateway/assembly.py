@@ -130,7 +130,7 @@ def assemble(parts: Parts) -> Pipeline:
         admission=Admission(parts.limiter, dispatcher.count, clock),
         guardian=parts.guardian,
         dispatcher=dispatcher,
-        answering=Answering(settlement, parts.ids, clock),
+        answering=Answering(settlement, parts.ids, clock, dispatcher.ask),
         health=parts.health,
         settlement=settlement,
         ids=parts.ids,

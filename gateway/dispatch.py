@@ -90,13 +90,16 @@ class Dispatcher:
 
     def target(self, flight: Flight, request: Request) -> tuple[Target, bool]:
         """Apply the first rule that fits; returns where the call goes, and whether it must stay there."""
-        rule = match(request.catalog.rules, self._facts(request)) if request.catalog.rules else None
+        rule = self._rule(request)
         pinned = bool(request.call.pinned)
         if rule is None or (pinned and not rule.confine):
             return (self._pinned_target(request), True) if pinned else (self._target(request.model, None), False)
         flight.draft.rule = rule.id
         target = self._target(self._model(request.catalog, rule.model) if rule.model else request.model, rule)
         return (self._pinned_target(request, target), True) if pinned else (target, rule.confine)
+
+    def _rule(self, request: Request) -> Rule | None:
+        return match(request.catalog.rules, self._facts(request)) if request.catalog.rules else None
 
     def kind(self, request: Request) -> Kind:
         """Return what decides who may serve the call at all."""
@@ -161,8 +164,11 @@ class Dispatcher:
             The answer's text.
 
         Raises:
-            GatewayError: It cannot be asked.
+            GatewayError: It cannot be asked; PermissionDenied where a rule confines the call.
         """
+        rule = self._rule(request)
+        if rule is not None and rule.confine:
+            raise PermissionDenied("a rule keeps this call where it is; no other model may be asked about it", code="confined")
         call = plain_chat(model, messages, max_tokens, request.call.trace)
         before = flight.pause()
         try:
