@@ -1,13 +1,12 @@
 """What a worker remembers of experiments: calls find theirs here, without asking the table.
 
-Own and shared ones are remembered apart, so that a shared one is read once for all tenants. A change is in effect everywhere
-within STALE_S, and at once on the worker that made it (`forget`).
+All that serve, of all tenants, are one entry: few they are, and one query every few seconds reads them, however many tenants call.
+A change is in effect everywhere within STALE_S, and at once on the worker that made it (`forget`).
 
 One experiment at most concerns a call: of a prompt's and a model's the prompt's, of the tenant's own and a shared one its own.
 """
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.cached import Cached
 from gateway.domain.experiments import Experiment
@@ -17,6 +16,9 @@ from gateway.ports import Clock
 
 FRESH_S = 2.5
 STALE_S = 4.0
+ALL = "all"
+
+type _Serving = Mapping[str, tuple[Experiment, ...]]
 
 
 class ExperimentMemory:
@@ -28,15 +30,13 @@ class ExperimentMemory:
     """
 
     def __init__(self, store: ExperimentStore, clock: Clock) -> None:
-        self._serving: Cached[tuple[Experiment, ...]] = Cached(store.serving, clock, fresh_s=FRESH_S, stale_s=STALE_S)
+        self._store = store
+        self._serving: Cached[_Serving] = Cached(self._read, clock, fresh_s=FRESH_S, stale_s=STALE_S)
 
     def fresh(self, tenant: str) -> Sequence[Experiment] | None:
         """Return what serves a tenant's calls if memory has it; None says nothing, and `running` does. Awaits nothing."""
-        own = self._serving.fresh(tenant)
-        shared = self._serving.fresh(SHARED)
-        if own is None or shared is None:
-            return None
-        return own + shared if own else shared
+        known = self._serving.fresh(ALL)
+        return None if known is None else _of(known, tenant)
 
     async def running(self, tenant: str) -> Sequence[Experiment]:
         """Return what serves a tenant's calls: its own experiments first, then shared ones.
@@ -44,12 +44,23 @@ class ExperimentMemory:
         Raises:
             StoreUnavailable: Memory does not know it, and the store does not answer.
         """
-        own, shared = await asyncio.gather(self._serving.get(tenant), self._serving.get(SHARED))
-        return (own or ()) + (shared or ())
+        return _of(await self._serving.get(ALL) or {}, tenant)
 
-    def forget(self, tenant: str) -> None:
-        """Forget a tenant's experiments, or the shared ones: for the worker that changed one."""
-        self._serving.forget(tenant)
+    def forget(self, _tenant: str) -> None:
+        """Forget what serves: for the worker that changed a tenant's experiments, or shared ones."""
+        self._serving.forget(ALL)
+
+    async def _read(self, _name: str) -> _Serving:
+        found: dict[str, tuple[Experiment, ...]] = {}
+        for experiment in await self._store.all_serving():
+            found[experiment.tenant] = (*found.get(experiment.tenant, ()), experiment)
+        return found
+
+
+def _of(serving: _Serving, tenant: str) -> Sequence[Experiment]:
+    shared = serving.get(SHARED, ())
+    own = serving.get(tenant) if tenant != SHARED else None
+    return own + shared if own else shared
 
 
 def for_prompt(experiments: Sequence[Experiment], name: str, wanted: int | str, owner: str) -> Experiment | None:

@@ -60,7 +60,7 @@ APART = {
     "domain/tables.py:_names_property": ALIKE,
     "domain/verdict_text.py:_beginning": ALIKE,
     "experiments/feedback.py:self._rates": "the key names tenant and subscription",
-    "experiments/memory.py:self._serving": "the key is the tenant",
+    "experiments/memory.py:self._serving": "one entry for all tenants, by tenant within it",
     "experiments/observations_tally.py:self._sessions": "the key names tenant and subscription",
     "experiments/observations_tally.py:self._units": "the key names tenant and subscription",
     "experiments/observations_tally.py:self._votes": "one experiment's; the key is a digest of subscription, call, metric and voter",
