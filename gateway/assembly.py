@@ -38,6 +38,7 @@ from gateway.providers.registry import provider_for
 from gateway.routing.caps import Caps
 from gateway.routing.gate import Gates
 from gateway.routing.health import Health
+from gateway.routing.listing import Listing
 from gateway.routing.plan import Planner
 from gateway.settlement import Settlement
 
@@ -122,6 +123,7 @@ def assemble(parts: Parts) -> Pipeline:
         lambda deployment, tokens, cost_micro_usd: caps.add(deployment, tokens, cost_micro_usd, clock.utc()),
     )
     dispatcher = Dispatcher(planner, attempts, parts.providers, parts.counter, clock)
+    listing = Listing(parts.products.get, clock)
     return Pipeline(
         catalog=parts.catalog,
         authenticator=parts.authenticator,
@@ -139,5 +141,5 @@ def assemble(parts: Parts) -> Pipeline:
         request_timeout_s=parts.request_timeout_s,
         prompting=parts.prompting,
         captures=parts.captures,
-        services=parts.services,
+        services={Operation.LIST_MODELS: listing.answer, Operation.GET_MODEL: listing.answer, **parts.services},
     )

@@ -33,10 +33,9 @@ from gateway.captures.capture import Captures
 from gateway.conversing import Conversing
 from gateway.costcheck import planned
 from gateway.dispatch import Dispatcher
-from gateway.domain import models_list
 from gateway.domain.access import Principal, Product
 from gateway.domain.call import Answer, Call, Inbound, Operation
-from gateway.domain.catalog import Catalog, Model, allows
+from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deadline import read_timeout_s
 from gateway.domain.labels import Labels, read_labels
 from gateway.domain.policy import LifecycleState
@@ -45,7 +44,7 @@ from gateway.domain.request import Request
 from gateway.domain.response_ids import WITH_IDS, Ids, unseal
 from gateway.domain.trace import Trace, continue_trace
 from gateway.enrichment import enrich
-from gateway.errors import GatewayError, ModelNotFound, RequestError
+from gateway.errors import GatewayError, RequestError
 from gateway.explain import explain, wanted
 from gateway.guarding import Guardian
 from gateway.guardrails.guarded import Guarded
@@ -84,9 +83,9 @@ class Pipeline:
         upstream: The network, for what is looked up before a call.
         clock: The time.
         request_timeout_s: How long an answer may take to begin.
+        services: What is no call of a model, by operation.
         prompting: Step 4, for calls with a prompt, a history or an experiment; None where bodies come as they are.
         captures: Keeps calls for replays; None keeps none.
-        services: What is no call of a model, by operation.
     """
 
     def __init__(
@@ -106,9 +105,9 @@ class Pipeline:
         upstream: Upstream,
         clock: Clock,
         request_timeout_s: float,
+        services: Mapping[Operation, Service],
         prompting: Prompting | None = None,
         captures: Captures | None = None,
-        services: Mapping[Operation, Service] | None = None,
     ) -> None:
         self._catalog = catalog
         self._authenticator = authenticator
@@ -116,7 +115,7 @@ class Pipeline:
         self._conversing = conversing
         self._prompting = prompting
         self._captures = captures
-        self._services = {Operation.LIST_MODELS: self._list_models, Operation.GET_MODEL: self._list_models, **(services or {})}
+        self._services = services
         self._admission = admission
         self._guardian = guardian
         self._dispatcher = dispatcher
@@ -154,6 +153,8 @@ class Pipeline:
                 product = await self._products.get(principal.product)
                 call, model, origins = await self._resolve(draft, inbound, product, labels, catalog, trace)
                 product = authorize(principal, product, model, call.operation)
+                for name in origins.prompted.asks if origins.prompted is not None else ():
+                    authorize(principal, product, find_model(catalog, name, call.surface), Operation.CHAT)
                 if model.lifecycle.state is not LifecycleState.ACTIVE:
                     refuse_retired(model, self._clock.utc())
                 if call.origin:
@@ -252,18 +253,6 @@ class Pipeline:
         answer = await self._services[inbound.operation](inbound, receive_body, draft.principal, catalog)
         draft.status = answer.status
         return answer
-
-    async def _list_models(self, inbound: Inbound, _receive_body: ReceiveBody, principal: Principal, catalog: Catalog) -> Answer:
-        product = await self._products.get(principal.product)
-        if inbound.operation is Operation.LIST_MODELS:
-            return Answer(
-                headers={}, body=models_list.render(catalog.visible(product, self._clock.utc(), principal.models) if product else [])
-            )
-        found = catalog.find(inbound.path_model)
-        if found is None or product is None or not allows(product, found, principal.models):
-            raise ModelNotFound(f"the model {inbound.path_model!r} does not exist, or your product does not include it", param="model")
-        refuse_retired(found, self._clock.utc())
-        return Answer(headers={}, body=models_list.render_one(found))
 
     async def _resolve(
         self, draft: Draft, inbound: Inbound, product: Product | None, labels: Labels, catalog: Catalog, trace: Trace

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.domain.steps import Step
+from gateway.domain.steps import Classify, Step
 
 SHARED = ""  # in the tenant's place: of a prompt that all tenants may use
 PRODUCTION = "production"
@@ -150,9 +150,14 @@ class Prompted(msgspec.Struct, frozen=True):
     Attributes:
         version: The version that was rendered.
         looked_up: Text that lookups brought: to guardrails a document.
-        history: The session's history was put in, or is to be written.
     """
 
     version: PromptVersion
     looked_up: str = ""
-    history: bool = False
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Models that its steps ask besides, and that the caller must have a right to; a shared prompt's are the operator's word."""
+        if self.version.tenant == SHARED:
+            return ()
+        return tuple(step.model for step in self.version.steps if isinstance(step, Classify))

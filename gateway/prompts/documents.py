@@ -109,6 +109,7 @@ class Documents:
     def _text(self, tenant: str, wanted: _Document) -> PromptText:
         checks.check_model(wanted.model, "model")
         checks.check_messages(wanted.messages, self._templates.conditions)
+        checks.check_history(wanted.messages, history=wanted.history)
         checks.check_parameters(wanted.parameters)
         checks.check_schemas(wanted.input_schema, wanted.output_schema)
         checks.check_steps(wanted.steps)

@@ -68,6 +68,13 @@ def check_messages(messages: Sequence[PromptMessage], known: Collection[str]) ->
         _check_conditions(message.when, f"{place}.when", known)
 
 
+def check_history(messages: Sequence[PromptMessage], *, history: bool) -> None:
+    """Refuse a prompt that continues conversations, asks something itself, and does not say whether it asks before or behind them."""
+    if history and not any(each.placeholder for each in messages) and any(each.role in {"user", "assistant"} for each in messages):
+        said = 'needs to know where the conversation goes: put {"placeholder": "conversation"} among the messages'
+        raise fault("history", said)
+
+
 def check_parameters(parameters: Mapping[str, Any]) -> None:
     """Refuse parameters that the call or the prompt itself decides, and too many or too large ones."""
     for name in parameters:
