@@ -217,3 +217,13 @@ def test_a_label_is_put_on_a_number(body: dict[str, Any]) -> None:
     assert label_version({"version": 3}) == 3
     with pytest.raises(RequestError):
         label_version(body)
+
+
+async def test_a_prompt_that_continues_conversations_says_where_they_go(documents: Documents) -> None:
+    asks, place = {"role": "user", "content": "And now?"}, {"placeholder": "conversation"}
+    with pytest.raises(RequestError) as caught:
+        await documents.version("contoso", "chat", {"model": "gpt-4o", "messages": [asks], "history": True})
+    assert caught.value.param == "history"
+    for messages in ([{"role": "system", "content": "Be kind."}], [place, asks]):
+        draft = await documents.version("contoso", "chat", {"model": "gpt-4o", "messages": messages, "history": True})
+        assert draft.text.history
