@@ -17,7 +17,7 @@ from gateway.errors import RequestError
 # What a report can be grouped and filtered by, and the record's field.
 FIELDS: Mapping[str, str] = {
     **{name: name for name in ("tenant", "product", "subscription", "user", "model", "deployment", "backend", "operation")},
-    **{name: name for name in ("status", "error_code", "session")},
+    **{name: name for name in ("status", "error_code", "session", "prompt", "prompt_version", "experiment", "variant")},
     "key": "key_id",
     "trace": "trace_id",
 }

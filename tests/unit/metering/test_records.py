@@ -31,7 +31,8 @@ FIELDS = [
     "cache_write_tokens", "cache_write_1h_tokens", "units", "unit", "tokens_estimated", "unpriced", "cost_micro_usd",
     "aside_cost_micro_usd", "avoided_micro_usd", "admitted_at", "charged_requests", "charged_input_tokens", "charged_output_tokens",
     "charged_micro_usd", "worker", "client_request_id", "upstream_request_id",
-    "rule", "tier", "fallback", "reason", "route", "changes", "guardrails", "classification", "admission_s", "guard_s", "queue_s",
+    "rule", "tier", "fallback", "reason", "route", "changes", "guardrails", "classification",
+    "prompt", "prompt_version", "experiment", "variant", "upstream_hash", "admission_s", "guard_s", "queue_s",
     "upstream_ttft_s", "stream_s", "overhead_s", "total_s",
 ]  # fmt: skip
 
@@ -104,9 +105,14 @@ def test_each_of_a_drafts_values_becomes_the_field_of_its_name() -> None:
         "tier",
         "fallback",
         "reason",
+        "prompt",
+        "experiment",
+        "variant",
+        "upstream_hash",
     )
     for name in texts:
         setattr(draft, name, f"its {name}")
+    draft.prompt_version = 28
     draft.route, draft.changes = ["a:1", "b:2"], ["c", "d"]
     draft.verdicts = [Verdict("mask-pii", Direction.MESSAGES, Outcome.REDACTED, "email", label="personal")]
     draft.admitted_s, draft.guard_s, draft.queue_s, draft.upstream_wait_s, draft.first_token_s, draft.last_byte_s = 2, 4, 8, 16, 32, 64
@@ -120,7 +126,8 @@ def test_each_of_a_drafts_values_becomes_the_field_of_its_name() -> None:
         "admitted_at": AT - datetime.timedelta(seconds=1), "charged_requests": 16, "charged_input_tokens": 17, "charged_output_tokens": 18,
         "charged_micro_usd": 19, "client_request_id": "theirs", "route": "a:1 b:2", "changes": "c d",
         "guardrails": '[{"guard":"mask-pii","direction":"messages","outcome":"redacted","category":"email","label":"personal"}]',
-        "classification": "personal", "admission_s": 1, "guard_s": 4,
+        "classification": "personal", "prompt": "its prompt", "prompt_version": 28, "experiment": "its experiment",
+        "variant": "its variant", "upstream_hash": "its upstream_hash", "admission_s": 1, "guard_s": 4,
         "queue_s": 8, "upstream_ttft_s": 16, "stream_s": 32, "overhead_s": 127 - 1 - 4 - 8 - 16 - 32, "total_s": 127,
     } | {name: f"its {name}" for name in texts}  # fmt: skip
     record = finish(draft, 128.0, AT)
