@@ -31,6 +31,7 @@ from gateway.domain.access import (
 from gateway.domain.call import Operation
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_guardrails import rules_fault, unknown_guardrail
+from gateway.domain.conversations import Capture, History, Window, conversations_fault
 from gateway.domain.documents import convert
 from gateway.domain.guardrail_faults import Check, nothing_more
 from gateway.domain.guardrails import TenantRule
@@ -118,6 +119,7 @@ class Documents:
             "roles": _check_roles,
             "identities": _check_identities,
             "call_cost": self._check_call_cost,
+            **dict.fromkeys(("history", "window", "capture"), self._check_conversations),
             "guardrails": self._check_guardrails,
             "rules": self._check_rules,
             "attributes": _check_attributes,
@@ -204,9 +206,16 @@ class Documents:
             raise _fault(f"{param}.over_usd", "must be over 0")
         if cost.then == "offer" and cost.draft_model:
             raise _fault(f"{param}.draft_model", 'is only for "then": "draft"')
-        model = self._catalog.find(cost.draft_model)
-        if cost.then == "draft" and (model is None or model.hidden):
+        if cost.then == "draft" and not self._is_model(cost.draft_model):
             raise _fault(f"{param}.draft_model", "must be a model of the catalogue")
+
+    def _check_conversations(self, said: History | Window | Capture | None, param: str) -> None:
+        if fault := conversations_fault(said, self._is_model):
+            raise _fault(f"{param}.{fault[0]}", fault[1])
+
+    def _is_model(self, name: str) -> bool:
+        model = self._catalog.find(name)
+        return model is not None and not model.hidden
 
 
 def is_id(value: str) -> bool:

@@ -22,6 +22,7 @@ from gateway.domain.catalog_lookups import build_lookups
 from gateway.domain.catalog_models import NAME_RULE, build_model, hidden_models, index_names
 from gateway.domain.catalog_rules import build_rule, build_tenant_price
 from gateway.domain.catalog_schema import CatalogError, File, ProductEntry
+from gateway.domain.conversations import conversations_fault
 from gateway.domain.guardrail_faults import Check, nothing_more
 from gateway.domain.limits import Limits, limits_fault
 from gateway.domain.price_book import NO_PRICES, PriceBook
@@ -136,6 +137,9 @@ def _product(entry: ProductEntry, path: str, names: Mapping[str, str], guardrail
         raise CatalogError(f"{path}.network.{fault[0]}", fault[1])
     if fault := unknown_guardrail(entry.guardrails, guardrails, f"{path}.guardrails"):
         raise CatalogError(*fault)
+    for name in ("history", "window", "capture"):
+        if fault := conversations_fault(getattr(entry, name), names.__contains__):
+            raise CatalogError(f"{path}.{name}.{fault[0]}", fault[1])
     cost = entry.call_cost
     if cost is not None and cost.over_usd <= 0:
         raise CatalogError(f"{path}.call_cost.over_usd", "must be over 0")

@@ -1,5 +1,6 @@
 """What a product says about long conversations: history that the gateway keeps, and prompts over the model's window. Frozen data."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -52,3 +53,43 @@ class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     share: float = 1.0
     days: int = 7
+
+
+MAX_DAYS = 3650
+MAX_MESSAGES = 1000
+MAX_KEPT_TURNS = 100
+
+
+def conversations_fault(said: History | Window | Capture | None, is_model: Callable[[str], bool]) -> tuple[str, str] | None:
+    """Return the member and the message of what is wrong with what a product says; None where nothing is.
+
+    Args:
+        said: A product's.
+        is_model: Tells whether clients may ask for a model of this name.
+    """
+    if isinstance(said, Window):
+        return _window_fault(said, is_model)
+    if isinstance(said, History):
+        return _beyond(said, "ttl_days", 1, MAX_DAYS) or _beyond(said, "max_messages", 1, MAX_MESSAGES)
+    if isinstance(said, Capture):
+        return _beyond(said, "days", 1, MAX_DAYS) or (None if 0 <= said.share <= 1 else ("share", "must be from 0 to 1"))
+    return None
+
+
+def _window_fault(window: Window, is_model: Callable[[str], bool]) -> tuple[str, str] | None:
+    for name, over in (("model", "bigger-model"), ("summary_model", "summarise")):
+        value = getattr(window, name)
+        if value and window.over != over:
+            return name, f"is only for `over: {over}`"
+        if value and not is_model(value):
+            return name, "must be a model of the catalogue"
+    if window.over == "summarise" and not window.summary_model:
+        return "summary_model", "is needed for `over: summarise`: which model writes the summaries?"
+    for name in ("default_output_tokens", "max_output_tokens"):
+        if (tokens := getattr(window, name)) is not None and tokens < 1:
+            return name, "must be at least 1"
+    return _beyond(window, "keep_turns", 1, MAX_KEPT_TURNS)
+
+
+def _beyond(thing: msgspec.Struct, name: str, least: int, most: int) -> tuple[str, str] | None:
+    return None if least <= getattr(thing, name) <= most else (name, f"must be from {least} to {most}")

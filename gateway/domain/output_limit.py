@@ -1,4 +1,4 @@
-"""How much a model may answer: the client's ceiling, held to the model's own; the model's default where the client gave none.
+"""How much a model may answer: the client's ceiling, held to the model's own and the product's; a default where the client gave none.
 
 Only the member with the ceiling changes in the client's bytes. A ceiling above what the model can is lowered rather than
 refused, as clients set it once for many models; the record says that it was.
@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.domain.call import Call, Operation
 from gateway.domain.catalog import Model
+from gateway.domain.conversations import Window
 from gateway.domain.splice import splice
 
 # The members that may hold the ceiling; the last one is set where there is none.
@@ -22,6 +23,24 @@ _MEMBERS: Mapping[Operation, tuple[str, ...]] = MappingProxyType({
 })  # fmt: skip
 # Their answers are made of tokens, up to a ceiling.
 ANSWERED_IN_TEXT = frozenset(_MEMBERS)
+
+
+def limited(model: Model, window: Window | None) -> Model:
+    """Return the model with the ceilings that hold for a product's calls.
+
+    A product's `max_output_tokens` is also the ceiling of calls that bring none, or it would be none for them.
+    """
+    if window is None or (window.max_output_tokens is None and window.default_output_tokens is None):
+        return model
+    most = _least(model.max_output_tokens, window.max_output_tokens)
+    default = model.default_output_tokens if window.default_output_tokens is None else window.default_output_tokens
+    if default is None:
+        default = window.max_output_tokens
+    return msgspec.structs.replace(model, max_output_tokens=most, default_output_tokens=_least(default, most))
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min([each for each in (one, other) if each is not None], default=None)
 
 
 def within(call: Call, model: Model) -> tuple[Call, str]:
