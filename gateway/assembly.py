@@ -128,7 +128,7 @@ def assemble(parts: Parts) -> Pipeline:
         catalog=parts.catalog,
         authenticator=parts.authenticator,
         products=parts.products,
-        conversing=Conversing(),
+        conversing=Conversing(dispatcher.count, dispatcher.ask, clock),
         admission=Admission(parts.limiter, dispatcher.count, clock),
         guardian=parts.guardian,
         dispatcher=dispatcher,

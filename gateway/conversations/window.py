@@ -6,7 +6,7 @@ Chats, Anthropic's messages and Responses with a list of items can be shortened;
 keep the client's own bytes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -85,13 +85,15 @@ def parts_of(call: Call, messages: Sequence[Message]) -> tuple[Call, Call, list[
     return holding((), call.document), holding((), {}), [holding((message,), {}) for message in messages]
 
 
-def stays_confined(rules: Iterable[Rule], asked: str, other: str) -> bool:
-    """Tell whether a call that goes to another model is still under every rule that may confine it now.
+def stays_confined(rules: Sequence[Rule], asked: str, other: str) -> bool:
+    """Tell whether a call that goes to another model is still under the rules that may confine it; a guardrail may yet say so.
 
     Args:
         rules: The catalogue's.
         asked: The model that the call asks for.
         other: The one that would be asked in its place.
     """
-    confining = [rule.when.model for rule in rules if rule.confine and rule.when.model]
-    return all(matches(globs, other) or not matches(globs, asked) for globs in confining)
+    if not any(rule.confine for rule in rules):
+        return True
+    named = [rule.when.model for rule in rules if rule.when.model]  # of any rule: the first that fits is the only one
+    return all(matches(globs, other) == matches(globs, asked) for globs in named)
