@@ -39,6 +39,7 @@ _OTHERS = "([\u4e00-\u9fff\uac00-\ud7a3]+)|[\u1100-\u1112][\u1161-\u1175][\u11a8
 _OTHER = re.compile(_OTHERS)
 _RUNS = re.compile("[^\x00-\x7f]+")
 _UNITS = re.compile(f"([\x00-\x7f]+)|{_OTHERS}")
+_HAN = 2  # the group of `_UNITS` that runs of Han and Hangul are
 _STRIDES = (0, 1, 4)  # bytes of a character: three in UTF-8, and its edge
 
 
@@ -136,6 +137,10 @@ def fold_unit(unit: str) -> str:
         return " "
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", unit).casefold())
     seen = "".join(each for each in decomposed if not _invisible(each))
+    parts = list(_UNITS.finditer(seen))
+    several = len(parts) > 1 or (len(seen) > 1 and parts[0].lastindex == _HAN)
+    if several and any(_within(each, UNSPACED) for each in seen):  # as in \u0e33 or \u3300: each is a character of its own
+        return "".join(_fold_run(part[0], part.lastindex or 0) for part in parts)
     if seen and _within(seen[0], UNSPACED):
         seen = (unicodedata.normalize("NFC", seen) if _within(seen[0], (_JAMO,)) else seen) + EDGE
     # Folded Cherokee is upper case, but a text is lowered as a whole.

@@ -32,6 +32,11 @@ def test_a_piece_of_the_text_folds_to_the_bytes_that_point_at_it(text: str) -> N
         assert folded.data[place : place + 1] in fold_bytes(text[start:end])
 
 
+def test_every_character_is_folded_as_what_it_is_made_of() -> None:
+    every = [chr(code) for code in (*range(1, 0xD800), *range(0xE000, 0x20000), *range(0x2F800, 0x2FA20))]
+    assert [each for each in every if fold_term((once := fold_term(each)).replace("\0", "")) != once] == []
+
+
 @given(text=TEXTS)
 def test_what_is_folded_is_not_changed_by_folding_it_again(text: str) -> None:
     text = text.replace("\0", "")  # it stands for an edge, once folded
