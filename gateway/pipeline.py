@@ -178,7 +178,7 @@ class Pipeline:
                 opened = await self._open(flight, request, guarded)
                 answer = await self._answering.answer(flight, request, opened, guarded)
                 if origins.owner is not None and self._prompting is not None:
-                    answer = self._prompting.remember(origins, product, request.call, inbound.request_id, answer)
+                    answer = await self._prompting.remember(origins, product, request.call, inbound.request_id, answer)
                 return answer if draft.sheet is None else draft.sheet.told(answer)
         finally:
             if guarded is not None:

@@ -15,7 +15,8 @@ import msgspec
 
 from gateway.captures.record import Captured, Source, inbound_of
 from gateway.captures.sheet import Sheet
-from gateway.conversations.history import Histories, Owner
+from gateway.conversations.history import Owner
+from gateway.conversations.turns import Turns
 from gateway.domain.access import Principal, Product
 from gateway.domain.call import Answer, Call, Inbound, Operation
 from gateway.domain.catalog import Catalog, Model
@@ -70,15 +71,15 @@ class Prompting:
         prompts: Versions by tenant, name and label.
         experiments: Those that run.
         lookups: Asks the sources of live data.
-        histories: Conversations.
+        turns: Conversations.
         clock: The time.
     """
 
-    def __init__(self, prompts: PromptMemory, experiments: ExperimentMemory, lookups: Lookups, histories: Histories, clock: Clock) -> None:
+    def __init__(self, prompts: PromptMemory, experiments: ExperimentMemory, lookups: Lookups, turns: Turns, clock: Clock) -> None:
         self._prompts = prompts
         self._experiments = experiments
         self._lookups = lookups
-        self._histories = histories
+        self._turns = turns
         self._clock = clock
 
     async def prepare(
@@ -112,7 +113,7 @@ class Prompting:
         owner = _owner(principal, product, labels, mode, version)
         past: tuple[Message, ...] = ()
         if owner is not None and product is not None and product.history is not None:
-            past = (await self._histories.load(owner, product.history.max_messages)).messages
+            past = await self._turns.past(owner, product.history)
         ingredients = Ingredients(version, context, found.values, past, forced_by(assignment))
         body, rendered = body_of(inbound, reference, ingredients)
         prompted = Prompted(version, found.text) if version is not None else None
@@ -145,9 +146,11 @@ class Prompting:
         origins = msgspec.structs.replace(origins, assignment=assignment, ingredients=ingredients)
         return _with(inbound, body, ingredients.forced), origins
 
-    def remember(self, origins: Origins, product: Product, call: Call, request_id: str, answer: Answer) -> Answer:
-        """Return the answer, which is added to the conversation once the client has all of it."""
-        return answer
+    async def remember(self, origins: Origins, product: Product, call: Call, request_id: str, answer: Answer) -> Answer:
+        """Return the answer; its turn is added to the conversation once the client has all of it."""
+        if origins.owner is None or product.history is None:
+            return answer
+        return await self._turns.remember(origins.owner, request_id, origins.turn, product.history, answer, call.operation)
 
     async def _running(self, tenant: str) -> Sequence[Experiment]:
         known = self._experiments.fresh(tenant)

@@ -16,6 +16,7 @@ from gateway.alerts.housekeeping import Chore
 from gateway.assembly import Parts
 from gateway.captures.capture import Captures
 from gateway.conversations.history import Histories
+from gateway.conversations.turns import Turns
 from gateway.domain.access import Product
 from gateway.domain.call import Operation
 from gateway.domain.catalog import Catalog
@@ -61,7 +62,7 @@ class Studio(msgspec.Struct, frozen=True):
 
     prompting: Prompting
     captures: Captures
-    histories: Histories
+    turns: Turns
     services: Mapping[Operation, Service]
     prompts: Prompts
     experiments: ExperimentAdministration
@@ -71,6 +72,7 @@ class Studio(msgspec.Struct, frozen=True):
 
     async def close(self) -> None:
         """Write what is not written yet."""
+        await self.turns.close()
         await self.captures.close()
 
 
@@ -101,12 +103,13 @@ def open_studio(ground: Ground) -> Studio:
     watch = Watch(results, _acts(store, experiments.lifecycle, ground.announce))
     lookups = Lookups(ground.upstream, tables, clock, catalog.lookup_backends)
     histories = Histories(tables, ground.blobs, ground.pepper, clock)
+    turns = Turns(histories, clock)
     captures, feedback = Captures(ground.blobs, clock), Feedback(tables, clock)
     shelf = Shelf(memory, ground.memory.products.get, render.variables_of)
     return Studio(
-        prompting=Prompting(memory, running, lookups, histories, clock),
+        prompting=Prompting(memory, running, lookups, turns, clock),
         captures=captures,
-        histories=histories,
+        turns=turns,
         services={
             Operation.LIST_PROMPTS: shelf.list,
             Operation.GET_PROMPT: shelf.show,

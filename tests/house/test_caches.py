@@ -59,6 +59,7 @@ APART = {
     "domain/patterns.py:compiled": ALIKE,
     "domain/tables.py:_names_property": ALIKE,
     "domain/verdict_text.py:_beginning": ALIKE,
+    "conversations/turns.py:self._under_way": "the key names tenant and subscription",
     "experiments/feedback.py:self._rates": "the key names tenant and subscription",
     "experiments/memory.py:self._serving": "one entry for all tenants, by tenant within it",
     "experiments/observations_tally.py:self._sessions": "the key names tenant and subscription",
