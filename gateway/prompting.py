@@ -111,6 +111,8 @@ class Prompting:
             draft.prompt, draft.prompt_version, draft.keeps_sent = version.name, version.version, True
             found = await self._look_up(draft, version, reference.variables, principal, context, catalog)
         owner = _owner(principal, product, labels, mode, version)
+        if owner is not None:
+            _check_alone(inbound)
         past: tuple[Message, ...] = ()
         if owner is not None and product is not None and product.history is not None:
             past = await self._turns.past(owner, product.history)
@@ -247,6 +249,15 @@ def _owner(principal: Principal, product: Product | None, labels: Labels, mode: 
     if not kept or mode == OFF or not labels.session or not (mode == USE or (version is not None and version.history)):
         return None
     return Owner(principal.tenant, principal.subscription, labels.user, labels.session)
+
+
+def _check_alone(inbound: Inbound) -> None:
+    """Refuse a request that continues a conversation which its backend keeps: it would be told everything twice."""
+    document = parse_object(inbound.body)
+    for name in ("previous_response_id", "conversation"):
+        if inbound.operation is Operation.RESPONSES and document.get(name) is not None:
+            message = f"'{name}' continues what the backend keeps, and {HISTORY} what the gateway keeps; use one of them"
+            raise RequestError(message, param=name, code="unsupported_value")
 
 
 def _turn(inbound: Inbound, reference: Reference | None, rendered: Rendered) -> tuple[Message, ...]:
