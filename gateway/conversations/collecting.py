@@ -155,7 +155,7 @@ class _Stream:
         if self._broken:
             return
         try:
-            fine = all([self._reader.take(event.data) for event in self._parser.feed(data) if event.data != b"[DONE]"])
+            fine = all(self._reader.take(event.data) for event in self._parser.feed(data) if event.data != b"[DONE]")
         except (msgspec.DecodeError, UnicodeDecodeError):
             fine = False
         self._broken = not fine or self._parser.overflowed

@@ -23,6 +23,7 @@ from gateway.ports import Clock
 
 MAX_PIECES = 8  # are summarised of one call; what is older than that is left out
 MAX_PIECE_CHARACTERS = 120_000
+_LEAST_CHARACTERS = 100
 MAX_STRING_CHARACTERS = 8000  # of one text in a piece: the output of a tool may be a whole file
 KEPT_S = 3600.0
 MAX_KEPT = 1024
@@ -71,7 +72,7 @@ def pieces_of(messages: Sequence[Message], keep_turns: int, piece_characters: in
         places += turn
         text += "".join(_line(messages[at]) for at in turn)
         if len(text) >= piece_characters or number == len(old) - 1:
-            pieces.append(Piece(tuple(places), _cut(text, 2 * piece_characters)))
+            pieces.append(Piece(tuple(places), _cut(text, 2 * max(piece_characters, _LEAST_CHARACTERS))))
             places, text = [], ""
     return pieces
 
