@@ -115,11 +115,11 @@ class Conversing:
         if window is None or surely_fits(call, window):
             return request
         counted = await self._count(call, request.model)
-        if rules.over == "summarise" and not _fits(call, counted, window):
-            request = await self._summarised(flight, request, rules, window)
-            counted = counted if request.call is call else await self._count(request.call, request.model)
-        if _fits(request.call, counted, window):
+        if _fits(call, counted, window):
             return request
+        summarised = await self._summarised(flight, request, rules, window) if rules.over == "summarise" else None
+        if summarised is not None:
+            return summarised
         return await self._truncated(draft, request, rules, window, counted)
 
     async def _truncated(self, draft: Draft, request: Request, rules: Window, window: int, counted: Count) -> Request:
@@ -135,7 +135,7 @@ class Conversing:
             if left is not None and len(left) == len(messages):  # counted one by one they are less than all at once
                 return request
             if left is not None:
-                return _changed(draft, request, left, "truncated", "window")
+                return _changed(draft, request, with_messages(call, left), "truncated", "window")
         _refuse(call, window, counted)
         return request
 
@@ -156,26 +156,29 @@ class Conversing:
         _refuse(held.call, window, counted)
         return held
 
-    async def _summarised(self, flight: Flight, request: Request, rules: Window, window: int) -> Request:
-        """Return the call with summaries; as it is where there is nothing to summarise, or no summary can be had."""
+    async def _summarised(self, flight: Flight, request: Request, rules: Window, window: int) -> Request | None:
+        """Return the call with summaries; None where there is nothing to summarise, no summary can be had, or it does not fit with one."""
         call, messages = request.call, messages_of(request.call)
         if messages is None:
-            return request
+            return None
         tokens = max(_LEAST_SUMMARY_TOKENS, min(_MOST_SUMMARY_TOKENS, window // _SUMMARY_SHARE))
         pieces = pieces_of(messages, rules.keep_turns, _piece_characters(request, rules.summary_model, window))
         sizes = await self._sizes(call, request.model, messages)
         pieces = pieces[: needed(pieces, sizes.each, sizes.total, budget_of(call, window), tokens)]
         if not pieces:
-            return request
+            return None
         flight.call = call  # what is asked from here on is paid for, also where nobody says how much it was
         try:
             summaries = [await self._summary(flight, request, rules.summary_model, piece, tokens) for piece in pieces[-MAX_PIECES:]]
         except GatewayError as exc:
             log.warning("call %s: %s could not summarise it: %s", flight.draft.inbound.request_id, rules.summary_model, exc.code)
             flight.draft.changes.append("summary_failed")
-            return request
-        gone = [at for piece in pieces for at in piece.places]
-        return _changed(flight.draft, request, replaced(messages, gone, summaries), "summarised", "summary")
+            return None
+        left = replaced(messages, [at for piece in pieces for at in piece.places], summaries)
+        shortened = with_messages(call, left)
+        if not _fits(shortened, await self._count(shortened, request.model), window):
+            return None
+        return _changed(flight.draft, request, shortened, "summarised", "summary")
 
     async def _summary(self, flight: Flight, request: Request, model: str, piece: Piece, max_tokens: int) -> str:
         tenant = request.principal.tenant
@@ -230,8 +233,7 @@ def _noted(draft: Draft, request: Request, held: Request, rules: Window | None) 
     return held
 
 
-def _changed(draft: Draft, request: Request, messages: Sequence[Message], change: str, by: str) -> Request:
-    call = with_messages(request.call, messages)
+def _changed(draft: Draft, request: Request, call: Call, change: str, by: str) -> Request:
     draft.changes.append(change)
     draft.changed(by, call)
     return msgspec.structs.replace(request, call=call)
