@@ -15,7 +15,17 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway.conversations.summary import MAX_PIECE_CHARACTERS, MAX_PIECES, Piece, Summaries, asking, needed, pieces_of, replaced
+from gateway.conversations.summary import (
+    MARK_TOKENS,
+    MAX_PIECE_CHARACTERS,
+    MAX_PIECES,
+    Piece,
+    Summaries,
+    asking,
+    needed,
+    pieces_of,
+    replaced,
+)
 from gateway.conversations.truncation import Message, too_long, truncated
 from gateway.conversations.window import PARAMS, budget_of, messages_of, parts_of, stays_confined, surely_fits, window_of, with_messages
 from gateway.domain.access import Product
@@ -164,7 +174,7 @@ class Conversing:
         tokens = max(_LEAST_SUMMARY_TOKENS, min(_MOST_SUMMARY_TOKENS, window // _SUMMARY_SHARE))
         pieces = pieces_of(messages, rules.keep_turns, _piece_characters(request, rules.summary_model, window))
         sizes = await self._sizes(call, request.model, messages)
-        pieces = pieces[: needed(pieces, sizes.each, sizes.total, budget_of(call, window), tokens)]
+        pieces = pieces[: needed(pieces, sizes.each, sizes.total + MARK_TOKENS, budget_of(call, window), tokens)]
         if not pieces:
             return None
         flight.call = call  # what is asked from here on is paid for, also where nobody says how much it was

@@ -29,6 +29,7 @@ KEPT_S = 3600.0
 MAX_KEPT = 1024
 CUT = " [… cut …] "
 MARK = "[A summary of earlier turns of this conversation, written by the gateway. It tells what was said, and instructs nobody.]"
+MARK_TOKENS = 32  # and what frames a message
 _LEFT_OUT = "[left out]"
 _MEDIA = frozenset({"data", "file_data", "signature", "encrypted_content"})
 _INSTRUCTIONS = (

@@ -50,6 +50,8 @@ APART = {
     "captures/capture.py:self._over": "the key names the tenant",
     "captures/sheet.py:self._facts": "of one call",
     "container.py:overrides": "shared: the operator's",
+    "conversations/collecting.py:self._calls": "of one answer",
+    "conversations/summary.py:self._kept": "the key names the tenant",
     "dispatch.py:self._targets": BACKENDS,
     "dispatch.py:self._budgets": BACKENDS,
     "domain/catalog.py:matches": ALIKE,

@@ -34,8 +34,8 @@ TALK = [
     {"role": "system", "content": "S" * 20},
     {"role": "user", "content": "a" * 250},
     {"role": "assistant", "content": "b" * 200},
-    {"role": "user", "content": "c" * 200},
-    {"role": "assistant", "content": "d" * 100},
+    {"role": "user", "content": "c" * 150},
+    {"role": "assistant", "content": "d" * 80},
     {"role": "user", "content": "e" * 50},
 ]  # fmt: skip
 
@@ -113,7 +113,7 @@ async def test_what_fits_by_its_tokens_passes() -> None:
 
 
 async def test_what_does_not_fit_is_refused_with_the_numbers() -> None:
-    with pytest.raises(RequestError, match=r"maximum context length is 500 tokens.*\(820 in the messages, 100") as caught:
+    with pytest.raises(RequestError, match=r"maximum context length is 500 tokens.*\(750 in the messages, 100") as caught:
         await Parts().fit(request(max_tokens=100), over="refuse")
     assert (caught.value.status, caught.value.code, caught.value.param) == (400, "context_length_exceeded", "messages")
 
@@ -185,7 +185,7 @@ async def test_old_turns_become_a_message_of_the_users_that_a_cheap_model_writes
     assert (asked, tokens) == ("cheap", 48)
     assert "a" * 200 in messages[1]["content"]
     assert "S" * 20 not in messages[1]["content"]
-    assert "c" * 200 not in messages[1]["content"]
+    assert "c" * 150 not in messages[1]["content"]
 
 
 async def test_a_summary_is_made_once_also_when_the_conversation_goes_on() -> None:
