@@ -21,6 +21,7 @@ REFERENCES = tuple(
     for name in (
         "alerts",
         "catalogue",
+        "conversations",
         "costs",
         "edge",
         "first-hour",
