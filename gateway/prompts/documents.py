@@ -96,7 +96,7 @@ class Documents:
         check_name(name)
         wanted = convert(document, _Document)
         text = await asyncio.to_thread(self._text, tenant, wanted)  # schemas and patterns load what checks them
-        references = self._templates.partials_of(text)
+        references = await asyncio.to_thread(self._templates.partials_of, text)
         pins = {each: Pin(pin) if isinstance(pin, int) else pin for each, pin in wanted.partials.items()}
         if references or pins:
             partials = await pinned(self._library, tenant, name, text, references, pins)

@@ -105,7 +105,11 @@ def _partial(version: PromptVersion, including: str, template: str, reference: s
     if text is None:
         advice = "a prompt that is included has one message, or one system message, of one text and without `when`"
         raise fault(param, f"include {reference!r}, of which it is not clear what is meant: {advice}")
-    return Partial(version.version, strict.expanded(text, version.partials), includes, depth)
+    if template == "strict":
+        text = strict.expanded(text, version.partials)
+    elif version.partials:
+        raise fault(param, f"include {reference!r}, which includes others itself; a jinja2 prompt includes all of them")
+    return Partial(version.version, text, includes, depth)
 
 
 def _only_text(version: PromptVersion) -> str | None:

@@ -2,13 +2,14 @@
 
 Templates are the texts of messages; of parts, `text` and `image_url.url`. A message with `when` is there only where each context
 variable that it names matches one of its globs (case counts; a variable that is not there is empty). A message that renders empty
-stays: whether it is there is said by `when` alone. What is made of a version is kept with its hash, and compiled once.
+stays: whether it is there is said by `when` alone. What is made of a version is kept with its hash, and compiled once. Jinja2 is
+loaded when the first shared prompt asks for it (sandboxed.py): tenants' strict templates never do.
 """
 
 import fnmatch
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,10 +19,13 @@ from gateway.prompts import strict
 from gateway.prompts.strict import Piece, Place
 from gateway.prompts.variables import RESERVED, Inputs, checked, missing_variable
 
+if TYPE_CHECKING:
+    from gateway.prompts.sandboxed import Sandboxed
+
 MAX_RENDERED_CHARACTERS = 2_000_000  # of a version's texts together
 REMEMBERED = 512  # versions made ready
 
-type Template = tuple[Piece, ...]
+type Template = tuple[Piece, ...] | Sandboxed
 type Values = Mapping[str, Any]
 
 
@@ -53,7 +57,11 @@ def variables_of(text: PromptText) -> frozenset[str]:
 
 def partials_of(text: PromptText) -> frozenset[str]:
     """Return the references of what the templates include, as written: `name` or `name@3`."""
-    return frozenset().union(*(strict.partials_in(template) for _, template in _templates(text)))
+    if text.template == "strict":
+        return frozenset().union(*(strict.partials_in(template) for _, template in _templates(text)))
+    from gateway.prompts import sandboxed  # noqa: PLC0415 - loads jinja2
+
+    return frozenset().union(*(_placed(place, sandboxed.partials_in, template) for place, template in _templates(text)))
 
 
 def render(
@@ -72,7 +80,11 @@ def render(
         PromptError: A variable is missing, too many or wrong (`param` names it), or too much would be rendered.
     """
     ready = _ready(version)
-    values = {**checked(variables, ready.needed, ready.inputs, param), "context": context, "lookups": lookups}
+    values: Values = {**checked(variables, ready.needed, ready.inputs, param), "context": context, "lookups": lookups}
+    if version.template != "strict":
+        from gateway.prompts.sandboxed import Data  # noqa: PLC0415 - loads jinja2
+
+        values = Data(values)
     before: list[Mapping[str, Any]] = []
     after: list[Mapping[str, Any]] = []
     left = MAX_RENDERED_CHARACTERS
@@ -127,9 +139,19 @@ def _conditions(message: PromptMessage) -> Iterator[tuple[str, Callable[[str], o
 
 
 def _template(text: PromptText, template: str) -> Template:
-    if text.template != "strict":
-        raise PromptError("is a jinja2 template, which this gateway cannot render yet; write it with the strict template")
-    return strict.compiled(strict.expanded(template, text.partials))
+    if text.template == "strict":
+        return strict.compiled(strict.expanded(template, text.partials))
+    from gateway.prompts import sandboxed  # noqa: PLC0415 - loads jinja2
+
+    return sandboxed.compiled(text, template)
+
+
+def _placed[T](place: str, do: Callable[..., T], *args: Any) -> T:
+    """Return what is made of a template; a refusal names its place."""
+    try:
+        return do(*args)
+    except PromptError as exc:
+        raise PromptError(f"'{place}' {exc.message}", param=place) from exc
 
 
 def _templates(text: PromptText) -> Iterator[tuple[str, str]]:
@@ -150,29 +172,32 @@ def _templates(text: PromptText) -> Iterator[tuple[str, str]]:
 def _needed(text: PromptText) -> frozenset[str]:
     names: set[str] = set()
     for place, template in _templates(text):
-        try:
-            pieces = _template(text, template)
-        except PromptError as exc:
-            raise PromptError(f"'{place}' {exc.message}", param=place) from exc
-        names |= {piece.name for piece in pieces if not isinstance(piece, str)}
-        for piece in pieces:
-            if not isinstance(piece, str) and piece.name == "lookups" and piece.members[0] not in text.lookups:
-                raise PromptError(f"'{place}' has {piece.written[:80]!r}, which 'lookups' does not name; add it there", param=place)
+        made = _placed(place, _template, text, template)
+        if isinstance(made, tuple):
+            places = [piece for piece in made if not isinstance(piece, str)]
+            names.update(piece.name for piece in places)
+            looked_up = {piece.members[0]: piece.written for piece in places if piece.name == "lookups"}
+        else:
+            names |= made.needed
+            looked_up = {name: f"lookups.{name}" for name in sorted(made.looked_up)}
+        for name, written in looked_up.items():
+            if name not in text.lookups:
+                raise PromptError(f"'{place}' has {written[:80]!r}, which 'lookups' does not name; add it there", param=place)
     return frozenset(names - RESERVED)
 
 
 def _filled(content: Any, values: Values, param: str) -> tuple[Any, int]:
     """Return a message's content, and how many characters of text are in it."""
-    if type(content) is tuple:
+    if type(content) is not list:
         text = _text(content, values, param)
         return text, len(text)
     made, used = [], 0
     for part in content:
-        if type(template := part.get("text")) is tuple:
-            text = _text(template, values, param)
+        if part.get("type") == "text":
+            text = _text(part["text"], values, param)
             part = {**part, "text": text}  # noqa: PLW2901 - the part with its text in the template's place
             used += len(text)
-        elif part.get("type") == "image_url" and type(part["image_url"].get("url")) is tuple:
+        elif part.get("type") == "image_url" and isinstance(part["image_url"], Mapping) and _is_template(part["image_url"].get("url")):
             text = _text(part["image_url"]["url"], values, param)
             part = {**part, "image_url": {**part["image_url"], "url": text}}  # noqa: PLW2901 - likewise
             used += len(text)
@@ -180,7 +205,13 @@ def _filled(content: Any, values: Values, param: str) -> tuple[Any, int]:
     return made, used
 
 
+def _is_template(made: Any) -> bool:
+    return type(made) is tuple or callable(made)
+
+
 def _text(template: Template, values: Values, param: str) -> str:
+    if type(template) is not tuple:
+        return template(values, param)  # type: ignore[operator,arg-type]  # values are Data where templates are Sandboxed
     return "".join([piece if type(piece) is str else _written(piece, values, param) for piece in template])  # type: ignore[arg-type]
 
 

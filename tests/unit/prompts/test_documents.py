@@ -9,7 +9,8 @@ from gateway.domain.lookups import TableLookup
 from gateway.domain.prompts import SHARED, PromptMessage
 from gateway.domain.steps import Classify, Extract
 from gateway.errors import PromptError, RequestError
-from gateway.prompts.documents import Documents, check_label, check_name, input_schema_of, label_version, lookup_check
+from gateway.prompts import render
+from gateway.prompts.documents import Documents, Templates, check_label, check_name, input_schema_of, label_version, lookup_check
 from gateway.prompts.rows import MAX_VERSION_BYTES
 from tests.unit.prompts.written import TEMPLATES, Shelf, document, text
 
@@ -166,8 +167,16 @@ def test_a_tenants_prompt_asks_for_lookups_that_are_for_it() -> None:
     assert (wrong("contoso", "others") or "").endswith("there are all, some")
 
 
-async def test_jinja_is_for_shared_prompts(documents: Documents) -> None:
+async def test_jinja_is_for_shared_prompts(shelf: Shelf) -> None:
+    documents = Documents(shelf.library, Templates(render.check, render.partials_of, render.variables_of), check_lookup)
     assert (await documents.version(SHARED, "support", document(template="jinja2"))).text.template == "jinja2"
+    looped = document("{% for a in rows %}{{ a|upper }}{% endfor %}", template="jinja2")
+    assert (await documents.version(SHARED, "support", looped)).text.template == "jinja2"
+    with pytest.raises(RequestError, match="for shared prompts only"):
+        await documents.version("contoso", "support", looped)
+    with pytest.raises(PromptError, match="the filter 'nope'") as caught:
+        await documents.version(SHARED, "support", document("{{ a|nope }}", template="jinja2"))
+    assert caught.value.param == "messages[0].content"
 
 
 async def test_templates_are_compiled_before_a_version_is_made(documents: Documents) -> None:
