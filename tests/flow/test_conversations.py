@@ -5,18 +5,21 @@ from typing import Any
 
 import pytest
 
+from gateway.captures.rebuild import as_sent, proved, rebuild
 from gateway.conversations.summary import MARK
 from gateway.domain.access import Product
 from gateway.domain.call import Operation, Surface
 from gateway.domain.catalog import Catalog
-from gateway.domain.conversations import Window
+from gateway.domain.conversations import Capture, Window
 from gateway.domain.guardrails import Guardrail, Pii
 from gateway.domain.limits import Limits
 from gateway.domain.policy import Fallbacks, Rule, When
 from gateway.metering.tokens import TokenCounter
 from tests.builders import make_model, make_product
 from tests.flow.guarding import sent
+from tests.flow.replayed import Recording
 from tests.flow.street import COST, USAGE_JSON, Street, completion, failure, priced, read, streamed
+from tests.flow.test_rebuilding import encoded
 
 EMAIL = "ada@contoso.com"
 WORDS = "the quick brown fox jumps over the lazy dog " * 40  # 361 tokens
@@ -175,3 +178,19 @@ async def test_a_products_ceiling_holds_and_is_set_where_there_is_none(street: A
     await held.call({"model": "small", "messages": TALK[-1:]})
     assert sent(held)["max_completion_tokens"] == 40
     assert [each["changes"] for each in await held.records()] == ["output_clamped", "output_defaulted"]
+
+
+@pytest.mark.parametrize("over", ["truncate", "summarise", "bigger-model"])
+async def test_what_a_backend_was_sent_is_computed_again_also_where_a_conversation_was_shortened(street: Any, over: Any) -> None:
+    summary_model = "gpt-4o-mini" if over == "summarise" else ""
+    window = Window(over=over, summary_model=summary_model, keep_turns=1, max_output_tokens=40)
+    catalog = street(make_product(id="all", window=window, capture=Capture())).catalog
+    recording = Recording(catalog)
+    recording.upstream.will(completion("Short."), completion())
+    await recording.call(ASKED)
+    (kept,) = await recording.kept()
+    by = {"truncate": "window", "summarise": "summary"}
+    assert [each.by for each in kept.changes] == ["limits", *([by[over]] if over in by else [])]
+    rebuilt = rebuild(kept, None, as_sent, encoded)
+    assert rebuilt == kept.upstream_body
+    assert proved(kept, rebuilt)
