@@ -13,7 +13,7 @@ from gateway.errors import PromptError
 MAX_STEPS = 100_000
 MAX_WORK = 10_000_000  # characters
 MAX_OUTPUT = 200_000  # characters of one template's text
-CALL = 4  # steps of a call
+CALL = 10  # steps of a call
 MAX_DEPTH = 32  # macros and recursive loops within each other
 MAX_RANGE = 10_000
 MAX_BITS = 128  # of an integer

@@ -11,9 +11,6 @@ from gateway.prompts.render import render
 from gateway.prompts.sandboxed_budget import MAX_OUTPUT
 
 DOUBLED = (
-    "{% set ns = namespace(s=(1,), t=(1,)) %}{% for a in range(60) %}"
-    "{% set ns.s = (ns.s, ns.s) %}{% set ns.t = (ns.t, ns.t) %}{% endfor %}"
-)
     "{% set ns = namespace(s=(1,), t=(1,)) %}{% for a in range(60) %}{% set ns.s = (ns.s, ns.s) %}{% set ns.t = (ns.t, ns.t) %}{% endfor %}"
 )
 BOMBS = {
@@ -31,7 +28,8 @@ BOMBS = {
     "loops with much in them": "{% for a in range(10000) %}{% if " + "1 and " * 50 + "0 %}{% endif %}{% endfor %}",
     "doubled text": "{% set ns = namespace(s='a') %}{% for a in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
     "added text": "{% set ns = namespace(s='a') %}{% for a in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
-    "text in a macro": "{% set b = 'a' * 90000 %}{% macro m() %}{% for a in range(9000) %}{{ b }}{% endfor %}{% endmacro %}{% set c = m() %}",
+    "text in a macro": "{% set b = 'a' * 90000 %}"
+    "{% macro m() %}{% for a in range(9000) %}{{ b }}{% endfor %}{% endmacro %}{% set c = m() %}",
     "literal text in a macro": "{% macro m() %}{% for a in range(9000) %}" + "a" * 9000 + "{% endfor %}{% endmacro %}{% set c = m() %}",
     "text in a set": "{% set b = 'a' * 90000 %}{% set c %}{% for a in range(9000) %}{{ b }}{% endfor %}{% endset %}",
     "kept slices": "{% set b = 'a' * 90000 %}{% set ns = namespace(l=[]) %}"
