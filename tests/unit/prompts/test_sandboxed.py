@@ -25,7 +25,8 @@ LITERALS = st.text(st.characters(exclude_characters="{}<\\`\r"), max_size=20)
 
 def version(*contents: Any, **over: Any) -> PromptVersion:
     messages = tuple(PromptMessage("user", each) for each in contents)
-    return PromptVersion(**{"tenant": "", "name": "p", "version": 1, "model": "gpt-4o", "messages": messages, "template": "jinja2"} | over)
+    fields: dict[str, Any] = {"tenant": "", "name": "p", "version": 1, "model": "gpt-4o", "messages": messages, "template": "jinja2"}
+    return PromptVersion(**fields | over)
 
 
 def text_of(template: str, variables: dict[str, Any] | None = None, **over: Any) -> str:
