@@ -34,8 +34,6 @@ def limited(model: Model, window: Window | None) -> Model:
         return model
     most = _least(model.max_output_tokens, window.max_output_tokens)
     default = model.default_output_tokens if window.default_output_tokens is None else window.default_output_tokens
-    if default is None:
-        default = window.max_output_tokens
     return msgspec.structs.replace(model, max_output_tokens=most, default_output_tokens=_least(default, most))
 
 

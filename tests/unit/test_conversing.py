@@ -172,7 +172,7 @@ async def test_no_bigger_model_is_asked_where_it_may_not_be(kept: Request) -> No
 async def test_what_will_be_summarised_is_left_alone_at_first() -> None:
     parts, long = Parts(), request()
     assert await parts.fit(long, over="summarise", summary_model="cheap") is long
-    assert parts.asked == []
+    assert (parts.asked, parts.counted) == ([], [])
 
 
 async def test_old_turns_become_a_message_of_the_users_that_a_cheap_model_writes() -> None:
