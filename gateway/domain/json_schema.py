@@ -4,11 +4,15 @@ r"""Is a text the JSON that a schema asks for? In linear time as far as patterns
 hostile answer for minutes. A fault says where it is and what was expected there, in the schema's own words: nothing of the text
 is repeated but names of members that the schema knows.
 
+References are followed MAX_REFERENCES times for a text, and then it is not accepted: thirty small schemas, each of which refers
+twice to the next one, would be a thousand million checks of one value.
+
 Source: JSON Schema 2020-12, "Core" and "Validation" (read 2026-11-22).
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -16,9 +20,15 @@ import msgspec
 from gateway.domain.patterns import compiled
 
 MAX_FAULTS = 50  # of which the clearest is said
+MAX_REFERENCES = 20_000  # a third of a second
 _SAID = frozenset({"type", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "multipleOf", "format"})
 _MAX_SAID_CHARACTERS = 80
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_followed: ContextVar[Iterator[int]] = ContextVar("followed")  # references so far, of the text that is being checked
+
+
+class _TooManyReferences(RecursionError):
+    """The schema sends the check round and round."""
 
 
 def schema_fault(schema: Any) -> str | None:
@@ -89,8 +99,9 @@ class JsonForm:
         """Tell whether a text is JSON that the schema accepts.
 
         Raises:
-            RecursionError: It is nested too deeply, or the schema refers to itself without end.
+            RecursionError: It is nested too deeply, or the schema refers to itself without end or too often.
         """
+        _followed.set(itertools.count())
         try:
             valid: bool = self._validator.is_valid(msgspec.json.decode(text))
         except (msgspec.MsgspecError, UnicodeError):
@@ -101,6 +112,7 @@ class JsonForm:
         """Say what is wrong with a text; None where it is JSON that the schema accepts."""
         from jsonschema.exceptions import best_match  # noqa: PLC0415 - imported with the validator
 
+        _followed.set(itertools.count())
         try:
             document = msgspec.json.decode(text)
             errors = itertools.islice(self._validator.iter_errors(document), MAX_FAULTS)
@@ -109,6 +121,8 @@ class JsonForm:
             return f"it is not JSON: {exc}"
         except UnicodeError:
             return "it is not JSON: it holds half of a surrogate pair"
+        except _TooManyReferences:
+            return "it takes more steps to check than are taken: the schema's references lead to each other too often"
         except RecursionError:
             return "it is nested too deeply to be checked"
         return None if error is None else f"{self._place(error.absolute_path)} {_expected(error)}"
@@ -126,6 +140,8 @@ def _expected(error: Any) -> str:
         return f"lacks {missing[0]!r}"[:_MAX_SAID_CHARACTERS] if missing else "lacks a member"
     if keyword == "additionalProperties" and wanted is False:
         return "has a member that is not allowed"
+    if error.validator is None:  # the schema `false`
+        return "has a value that is not allowed"
     if keyword in {"enum", "const"}:
         return "must be one of the values that the schema allows"
     return f"must have {keyword} {wanted!s}"[:_MAX_SAID_CHARACTERS] if keyword in _SAID else f"does not satisfy {keyword!r}"
@@ -135,9 +151,22 @@ def _validator(schema: Mapping[str, Any]) -> Any:
     from jsonschema import validators  # noqa: PLC0415 - 50 ms of import that only a checked answer pays
     from referencing import Registry  # noqa: PLC0415
 
+    kind: Any = validators.validator_for(schema)
     own: Mapping[str, Any] = {"pattern": _pattern, "patternProperties": _pattern_properties, "additionalProperties": _additional}
+    counted = {name: _counted(kind.VALIDATORS[name]) for name in _REFERENCES if name in kind.VALIDATORS}
     extend: Any = validators.extend  # which has no types
-    return extend(validators.validator_for(schema), own)(schema, registry=Registry())
+    return extend(kind, {**own, **counted})(schema, registry=Registry())
+
+
+def _counted(follow: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+    """Return what follows a reference, MAX_REFERENCES times for a text."""
+
+    def counted(validator: Any, target: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        if next(_followed.get()) >= MAX_REFERENCES:
+            raise _TooManyReferences
+        yield from follow(validator, target, instance, schema) or ()
+
+    return counted
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:

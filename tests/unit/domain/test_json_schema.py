@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gateway.domain.json_schema import JsonForm, schema_fault
+from gateway.domain.json_schema import MAX_REFERENCES, JsonForm, schema_fault
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -102,3 +102,31 @@ def test_a_schema_that_cannot_be_checked_is_refused_with_the_reason(schema: dict
 
 def test_a_schema_that_refers_to_itself_without_end_accepts_nothing() -> None:
     assert JsonForm({"$ref": "#"}).fault("1") == "it is nested too deeply to be checked"
+
+
+def doubling(**leaf: Any) -> dict[str, Any]:
+    """Thirty schemas, each of which refers twice to the next one."""
+    levels = {f"d{level}": {"allOf": [{"$ref": f"#/$defs/d{level + 1}"}] * 2} for level in range(30)}
+    return {"$ref": "#/$defs/d0", "$defs": {**levels, "d30": leaf}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [(doubling(type="string"), '"x"'), (doubling(properties={"x": {}}) | {"unevaluatedProperties": False}, '{"x": 1}')],
+    ids=["a-value", "members-that-were-evaluated"],
+)
+def test_references_are_followed_so_often_and_no_more(schema: dict[str, Any], text: str) -> None:
+    assert schema_fault(schema) is None
+    assert "references lead to each other too often" in (JsonForm(schema).fault(text) or "")
+    with pytest.raises(RecursionError):
+        JsonForm(schema).accepts(text)
+
+
+def test_references_are_counted_for_each_text_by_itself() -> None:
+    form = JsonForm({"items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"type": "integer"}}})
+    most = json.dumps([1] * MAX_REFERENCES)
+    assert [form.fault(most), form.fault(most), form.accepts(most)] == [None, None, True]
+
+
+def test_a_value_that_no_schema_allows_is_said_to_be_one() -> None:
+    assert JsonForm({"properties": {"a": False}}).fault('{"a": 1}') == "$ has a value that is not allowed"
