@@ -2,11 +2,10 @@
 
 import azure.functions as func
 
-from gateway.routes import ai, anthropic, azure_openai, health, inference
-from gateway.routes.management import MANAGEMENT
+from gateway.routes import ai, anthropic, azure_openai, health, inference, management
 from orchestrations import housekeeping
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-CALLS = (health, inference, azure_openai, anthropic, ai)
+CALLS, MANAGEMENT = (health, inference, azure_openai, anthropic, ai), management.MANAGEMENT
 for part in (*CALLS, *MANAGEMENT, housekeeping):
     app.register_functions(part.bp)

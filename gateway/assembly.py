@@ -55,12 +55,12 @@ class Parts(msgspec.Struct, frozen=True):
     counter: TokenCounter
     recorder: Recorder
     health: Health
-    gates: Gates
     caps: Caps
     ids: Ids
     clock: Clock
     rng: random.Random
     request_timeout_s: float
+    gates: Gates = msgspec.field(default_factory=Gates)
     prompting: Prompting | None = None
     captures: Captures | None = None
     services: Mapping[Operation, Service] = {}

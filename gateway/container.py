@@ -26,7 +26,6 @@ from gateway.adapters.clock import SystemClock
 from gateway.alerts.desk import Desk
 from gateway.alerts.housekeeping import Chore, Housekeeping
 from gateway.alerts.office import open_office
-from gateway.alerts.outbox import Outbox
 from gateway.alerts.overhearing import OverheardTables
 from gateway.assembly import Parts, assemble, open_guards
 from gateway.budgets import Budgets
@@ -37,29 +36,25 @@ from gateway.domain.catalog import Catalog
 from gateway.domain.ids import random_hex
 from gateway.doorway import authenticator_of, front_of
 from gateway.errors import GatewayError, RequestError, Unavailable
-from gateway.experiments.administration import ExperimentAdministration
 from gateway.guardrails.check import guardrail_check
 from gateway.guardrails.masking.vault import Vault
 from gateway.limits.administration import LimitsAdministration
 from gateway.limits.limiter import Limiter
 from gateway.limits.proof import Prover
 from gateway.limits.reconcile import Reconciler
-from gateway.lookups.administration import LookupAdministration
 from gateway.metering.records import Recorder
 from gateway.metering.reports import Reports
 from gateway.metering.tokens import TokenCounter
 from gateway.pipeline import Pipeline
 from gateway.ports import Blobs, Tables
-from gateway.prompts.administration import PromptAdministration
 from gateway.replaying import Replaying
 from gateway.routing.caps import Caps
 from gateway.routing.control import OVERRIDES, Control
-from gateway.routing.gate import Gates
 from gateway.routing.health import DeploymentState, Health
 from gateway.routing.overrides import LiveCatalog
 from gateway.routing.sharing import SharedHealth
 from gateway.settings import Settings, SettingsError, load_settings
-from gateway.studio import Ground, announcer, open_studio, replaying_of
+from gateway.studio import Ground, Studio, open_studio, replaying_of
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +75,7 @@ class Gateway(msgspec.Struct, frozen=True):
     alerts: Desk
     budgets: Budgets
     limits: LimitsAdministration
-    lookups: LookupAdministration
-    prompts: PromptAdministration
-    experiments: ExperimentAdministration
+    studio: Studio
     replaying: Replaying
     housekeeping: Housekeeping
     control: Control
@@ -104,9 +97,7 @@ async def build(settings: Settings) -> Gateway:
     catalog, tables = doors.catalog, doors.tables
     pepper = settings.key_pepper.encode()
     directory = Directory(tables, catalog, pepper, clock)
-    _warn_of_unpriced(catalog)
-    counter, recorder = TokenCounter(), Recorder(tables, clock, open_spool(settings))
-    counter.start_loading()
+    counter, recorder = _meters(tables, settings, catalog)
     rng = random.Random()  # noqa: S311 - spreads load, hides nothing
     health = Health(rng)
     shared, caps = await _share(tables, catalog, health)
@@ -114,9 +105,9 @@ async def build(settings: Settings) -> Gateway:
     memory = Memory(directory, clock)
     guards = open_guards(doors.safety, doors.upstream, directory, Vault(tables, pepper, clock), clock)
     chores: dict[str, Chore] = {"limits": Reconciler(tables, clock).reconcile_all, "placeholders": guards.vault.purge}
-    announce = announcer(Outbox(tables, clock, tuple(doors.receivers.targets)).add, clock)
-    studio = open_studio(Ground(catalog, directory, memory, tables, doors.blobs, doors.upstream, clock, pepper, announce))
-    office = open_office(tables, clock, doors.receivers.targets, studio.every_minute, {**chores, **studio.every_quarter})
+    told = doors.receivers.targets
+    studio = open_studio(Ground(directory, memory, doors.blobs, doors.upstream, clock, pepper, tuple(told), guards.vault.erase))
+    office = open_office(tables, clock, told, studio.every_minute, {**chores, **studio.every_quarter})
     limiter = Limiter(OverheardTables(tables, office.desk.announced), clock, random_hex(8), rng)
     parts = Parts(
         catalog=_current(shared, live),
@@ -128,17 +119,13 @@ async def build(settings: Settings) -> Gateway:
         counter=counter,
         recorder=recorder,
         health=health,
-        gates=Gates(),
         caps=caps,
         ids=ResponseIds(pepper),
         clock=clock,
         rng=rng,
         request_timeout_s=settings.request_timeout_s,
-        prompting=studio.prompting,
-        captures=studio.captures,
-        services=studio.services,
+        **studio.parts,
     )
-    recorder.start()
     return Gateway(
         settings=settings,
         pipeline=assemble(parts),
@@ -149,9 +136,7 @@ async def build(settings: Settings) -> Gateway:
         alerts=office.desk,
         budgets=Budgets(tables, directory, catalog.limits, clock),
         limits=LimitsAdministration(Prover(tables, clock), Reconciler(tables, clock)),
-        prompts=studio.prompts.administration,
-        experiments=studio.experiments,
-        lookups=studio.lookups,
+        studio=studio,
         replaying=replaying_of(parts, studio, directory, guards.ready, _other_catalog),
         housekeeping=office.housekeeping,
         control=control,
@@ -170,6 +155,15 @@ def _other_catalog(text: str, environment: Mapping[str, str]) -> Catalog:
         return parse_catalog(text, "with.catalog", environment)
     except CatalogUnusable as exc:
         raise RequestError(f"'with.catalog' cannot be used: {exc}", param="with.catalog", code="invalid_value") from exc
+
+
+def _meters(tables: Tables, settings: Settings, catalog: Catalog) -> tuple[TokenCounter, Recorder]:
+    """Return what counts tokens and what writes records, both at work; warn of what nobody knows the price of."""
+    _warn_of_unpriced(catalog)
+    counter, recorder = TokenCounter(), Recorder(tables, clock, open_spool(settings))
+    counter.start_loading()
+    recorder.start()
+    return counter, recorder
 
 
 class _Closes(Protocol):

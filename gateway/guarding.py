@@ -17,6 +17,7 @@ import msgspec
 from gateway.domain.access import Principal, Product
 from gateway.domain.deployment import Backend
 from gateway.domain.guardrails import Action, Direction, Guardrail, JsonSchema, TenantRule
+from gateway.domain.labels import session_key
 from gateway.domain.request import Request
 from gateway.domain.verdicts import Finding, Outcome, Reading
 from gateway.errors import GatewayError, GuardrailUnavailable, UpstreamError
@@ -251,6 +252,6 @@ def _in_zone(zone: str, backends: Mapping[str, Backend], guard: Guard) -> Guard:
 
 
 def _session(request: Request) -> str:
-    """Return what the calls of a session share; empty where the call belongs to none. A name that two users use is two sessions."""
+    """Return what the calls of a session share; empty where the call belongs to none."""
     labels = request.labels
-    return f"{request.principal.subscription}\n{labels.user}\n{labels.session}" if labels.session else ""
+    return session_key(request.principal.subscription, labels.user, labels.session) if labels.session else ""

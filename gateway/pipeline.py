@@ -207,8 +207,8 @@ class Pipeline:
 
     async def _confirm(self, flight: Flight, request: Request, product: Product) -> Request:
         """Ask before a dear call, or let a cheaper model draft its answer."""
-        sizes, units = await self._admission.sizes(request), units_at_most(request.call)
-        request, flight.plan = planned(request, product, flight.draft.inbound.headers, sizes, units, self._clock.utc())
+        sizes, headers = await self._admission.sizes(request), flight.draft.inbound.headers
+        request, flight.plan = planned(request, product, headers, sizes, units_at_most(request.call), self._clock.utc())
         if flight.plan:
             flight.draft.changes.append("drafted")
         return request
@@ -286,10 +286,9 @@ class Pipeline:
         return call, model, origins
 
     async def _read(self, inbound: Inbound, trace: Trace) -> Call:
-        read = READERS[inbound.operation]
         if len(inbound.body) > LARGE_BODY_BYTES:
-            return await asyncio.to_thread(read, inbound, trace.traceparent)
-        return read(inbound, trace.traceparent)
+            return await asyncio.to_thread(READERS[inbound.operation], inbound, trace.traceparent)
+        return READERS[inbound.operation](inbound, trace.traceparent)
 
 
 def _resources(catalog: Catalog) -> Callable[[str], str]:

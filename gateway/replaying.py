@@ -33,7 +33,7 @@ from gateway.captures.names import read_name
 from gateway.captures.rebuild import REPEATED, Expand, as_sent_on
 from gateway.captures.record import Captured, inbound_of, outcome_of
 from gateway.captures.recorded import Nowhere, Recorded, RecordedUpstream
-from gateway.captures.wanted import Wanted, named_tenant, read_wanted
+from gateway.captures.wanted import Wanted, named_tenant, read_wanted, wanted_whose
 from gateway.domain.access import Principal, Product
 from gateway.domain.call import Inbound, Operation
 from gateway.domain.catalog import Catalog
@@ -133,11 +133,12 @@ class Replaying:
         """Do DELETE /manage/captures?tenant=&user=&session=: forget what was captured of a tenant, or of one of its users or sessions.
 
         Raises:
-            RequestError: Nobody's tenant is named.
+            RequestError: Nobody's tenant is named, or a user or session without a name.
             PermissionDenied: It is another's.
         """
         tenant = named_tenant(asked, asked.query.get("tenant"))
-        erased = await self._captures.erase(tenant, user=asked.query.get("user", ""), session=asked.query.get("session", ""))
+        user, session = wanted_whose(asked.query)
+        erased = await self._captures.erase(tenant, user=user, session=session)
         return {"object": "captures.erased", "tenant": tenant, "erased": erased}
 
     async def _chosen(self, wanted: Wanted) -> AsyncIterator[tuple[str, Captured]]:

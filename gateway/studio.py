@@ -13,9 +13,11 @@ from gateway.access.directory import Directory
 from gateway.access.memory import Memory
 from gateway.alerts.events import Alert, Kind, alert_id, subject_of
 from gateway.alerts.housekeeping import Chore
+from gateway.alerts.outbox import Outbox
 from gateway.assembly import Parts
 from gateway.captures.capture import Captures
 from gateway.conversations.history import Histories
+from gateway.conversations.sessions import ErasePlaceholders, Sessions
 from gateway.conversations.turns import Turns
 from gateway.domain.access import Product
 from gateway.domain.call import Operation
@@ -36,9 +38,10 @@ from gateway.guardrails.kinds import Guard
 from gateway.lookups.administration import LookupAdministration
 from gateway.lookups.lookups import Lookups
 from gateway.pipeline import Service
-from gateway.ports import Blobs, Clock, Tables, Upstream
+from gateway.ports import Blobs, Clock, Upstream
 from gateway.prompting import Prompting, expanded
 from gateway.prompts import render
+from gateway.prompts.administration import PromptAdministration
 from gateway.prompts.library_opening import Prompts, open_prompts
 from gateway.prompts.shelf import Shelf
 from gateway.replaying import Replaying, Sources
@@ -63,12 +66,19 @@ class Studio(msgspec.Struct, frozen=True):
     prompting: Prompting
     captures: Captures
     turns: Turns
+    sessions: Sessions
     services: Mapping[Operation, Service]
-    prompts: Prompts
+    library: Prompts
+    prompts: PromptAdministration
     experiments: ExperimentAdministration
     lookups: LookupAdministration
     every_minute: Mapping[str, Chore]
     every_quarter: Mapping[str, Chore]
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What of it the street is made of (`assembly.Parts`)."""
+        return {"prompting": self.prompting, "captures": self.captures, "services": self.services}
 
     async def close(self) -> None:
         """Write what is not written yet."""
@@ -77,22 +87,24 @@ class Studio(msgspec.Struct, frozen=True):
 
 
 class Ground(msgspec.Struct, frozen=True):
-    """What it is built on."""
+    """What it is built on; `told` are the names of those who are told of alerts."""
 
-    catalog: Catalog
     directory: Directory
     memory: Memory
-    tables: Tables
     blobs: Blobs
     upstream: Upstream
     clock: Clock
     pepper: bytes
-    announce: Announce
+    told: tuple[str, ...]
+    erase_placeholders: ErasePlaceholders
+
+    def __repr__(self) -> str:
+        return "Ground(…)"  # the pepper is a secret
 
 
 def open_studio(ground: Ground) -> Studio:
     """Put it together."""
-    tables, clock, catalog = ground.tables, ground.clock, ground.catalog
+    tables, clock, catalog = ground.directory.tables, ground.clock, ground.directory.catalog
     prompts = open_prompts(tables, clock, catalog.lookups, ground.directory.tenant)
     memory = prompts.memory
     store = ExperimentStore(tables)
@@ -100,23 +112,26 @@ def open_studio(ground: Ground) -> Studio:
     results = Results(observations)
     about = Surroundings(memory.resolve, _mover(prompts), partial(_model_id, catalog), partial(_has_tenant, ground.directory))
     experiments = ExperimentAdministration(store, running, about, results.of, clock)
-    watch = Watch(results, _acts(store, experiments.lifecycle, ground.announce))
+    watch = Watch(results, _acts(store, experiments.lifecycle, announcer(Outbox(tables, clock, ground.told).add, clock)))
     lookups = Lookups(ground.upstream, tables, clock, catalog.lookup_backends)
     histories = Histories(tables, ground.blobs, ground.pepper, clock)
-    turns = Turns(histories, clock)
+    turns, sessions = Turns(histories, clock), Sessions(histories, ground.erase_placeholders)
     captures, feedback = Captures(ground.blobs, clock), Feedback(tables, clock)
     shelf = Shelf(memory, ground.memory.products.get, render.variables_of)
     return Studio(
         prompting=Prompting(memory, running, lookups, turns, clock),
         captures=captures,
         turns=turns,
+        sessions=sessions,
         services={
             Operation.LIST_PROMPTS: shelf.list,
             Operation.GET_PROMPT: shelf.show,
             Operation.PROMPT_API: shelf.api,
             Operation.FEEDBACK: feedback.receive,
+            Operation.ERASE_SESSION: sessions.erase,
         },
-        prompts=prompts,
+        library=prompts,
+        prompts=prompts.administration,
         experiments=experiments,
         lookups=LookupAdministration(tables, catalog.lookups, clock, lookups.forget),
         every_minute={"feedback": feedback.join, "experiments": watch.look},
@@ -197,7 +212,7 @@ def replaying_of(
 
     async def version(tenant: str, name: str, wanted: int | str) -> PromptVersion | None:
         try:
-            return await studio.prompts.memory.resolve(tenant, name, wanted)
+            return await studio.library.memory.resolve(tenant, name, wanted)
         except NotFound:
             return None
 

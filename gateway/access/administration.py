@@ -49,8 +49,8 @@ class Administration:
         if "subscription" in names:
             return (await self._directory.tenant_of_subscription(names["subscription"]) or "") if is_id(names["subscription"]) else ""
         tenant = asked.document.get("tenant", DEFAULT_TENANT) if route == "manage/subscriptions" else names.get("tenant", "")
-        if "prompt" in names or route.startswith("manage/experiments"):
-            tenant = asked.query.get("tenant", "")
+        if "prompt" in names or "lookup" in names or route.startswith(("manage/experiments", "manage/captures", "manage/replay")):
+            tenant = asked.document.get("tenant") or asked.query.get("tenant", "")
         return tenant if isinstance(tenant, str) and is_id(tenant) else ""
 
     async def list_tenants(self, asked: Asked) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The document of POST /manage/replay: which calls, what is different, and who may ask for it."""
 
 import datetime
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +11,7 @@ from gateway.domain.management import Asked, tenant_of
 from gateway.errors import PermissionDenied, RequestError
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
+MIN_YEAR, MAX_YEAR = 2000, 9000
 
 
 class PromptWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,10 +63,33 @@ def read_wanted(asked: Asked) -> Wanted:
         )
     if wanted.after and not wanted.after.startswith(f"{tenant}/"):
         raise RequestError("'after' must be what the replay before returned", param="after", code="invalid_value")
-    for name, moment in (("from", wanted.since), ("to", wanted.until)):
-        if moment is not None and moment.tzinfo is None:
-            raise RequestError(f"'{name}' must have a time zone, such as 2026-11-22T10:00:00Z", param=name, code="invalid_value")
-    return msgspec.structs.replace(wanted, tenant=tenant)
+    since, until = _utc("from", wanted.since), _utc("to", wanted.until)
+    return msgspec.structs.replace(wanted, tenant=tenant, since=since, until=until)
+
+
+def wanted_whose(query: Mapping[str, str]) -> tuple[str, str]:
+    """Return the user and the session whose captured calls shall be erased; both empty for all of the tenant.
+
+    Raises:
+        RequestError: One is named and empty, as where a script's variable is not set, or something else is named: that is not all.
+    """
+    for name in query:
+        if name not in ("tenant", "user", "session"):
+            raise RequestError(f"{name[:64]!r} is not known here; known are session, tenant, user", param=name[:64], code="invalid_value")
+    for name in ("user", "session"):
+        if name in query and not query[name]:
+            raise RequestError(f"{name!r} is empty; leave it out to erase all of the tenant", param=name, code="invalid_value")
+    return query.get("user", ""), query.get("session", "")
+
+
+def _utc(name: str, moment: datetime.datetime | None) -> datetime.datetime | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise RequestError(f"'{name}' must have a time zone, such as 2026-11-22T10:00:00Z", param=name, code="invalid_value")
+    if not MIN_YEAR <= moment.year <= MAX_YEAR:  # beyond there is neither a day before nor another time zone
+        raise RequestError(f"'{name}' must be from {MIN_YEAR} to {MAX_YEAR}", param=name, code="invalid_value")
+    return moment.astimezone(datetime.UTC)
 
 
 def named_tenant(asked: Asked, requested: str | None) -> str:

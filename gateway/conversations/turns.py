@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from gateway.conversations.collecting import collector
-from gateway.conversations.remembering import Keeper, Remembering
 from gateway.conversations.history import Histories, Owner
+from gateway.conversations.remembering import Keeper, Remembering
 from gateway.domain.call import Answer, Operation
 from gateway.domain.conversations import History
 from gateway.domain.prompt_body import Message

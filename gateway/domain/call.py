@@ -62,8 +62,7 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
         request_id: Ours; answered as x-request-id and written to the record.
         headers: Names in lower case.
         query: The last value of each parameter.
-        path_model: The deployment in an Azure path, the id of `GET /v1/models/{id}`, the backend of `/ai/{backend}/…`, the id
-            of a stored response, a prompt that is looked at, a session; empty elsewhere.
+        path_model: What the path names: a deployment, a model, a backend, a stored response, a prompt, a session; else empty.
         body: As sent, decompressed.
         received_s: On the Clock.
         path_rest: What follows the backend in `/ai/{backend}/…`, as sent: still escaped, without its leading slash.
@@ -159,13 +158,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one call, and what else is paid for.
 
     `prompt_tokens` includes cached, written and heard ones, `completion_tokens` includes reasoning and spoken ones. `units`
-    counts what has no tokens, in `unit`: images, characters, seconds, pages, transactions, requests.
-
-    Attributes:
-        audio_input_tokens: Of the prompt, sound.
-        audio_output_tokens: Of the completion, sound.
-        cache_write_tokens: Of the prompt, what went into the provider's cache at a price of its own.
-        cache_write_1h_tokens: Of those, what stays there for an hour.
+    counts what has no tokens, in `unit`: images, characters, seconds, pages, transactions, requests. `audio_…` tokens are sound;
+    `cache_write_tokens` went into the provider's cache at a price of their own, `cache_write_1h_tokens` of them for an hour.
     """
 
     prompt_tokens: int = 0

@@ -59,6 +59,11 @@ def read_labels(headers: Mapping[str, str], proved_user: str = "") -> Labels:
     )
 
 
+def session_key(subscription: str, user: str, session: str) -> str:
+    """Return what the calls of a tenant's session share: a name that two subscriptions or two users use is two sessions."""
+    return f"{subscription}\n{user}\n{session}"
+
+
 def read_tags(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Return the call's tags.
 

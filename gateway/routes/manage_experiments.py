@@ -14,8 +14,8 @@ bp = func.Blueprint()
 async def experiments(req: Request) -> Response:
     """List experiments, or make a draft."""
     if req.method == "POST":
-        return await administer(req, 201, lambda gateway, asked: gateway.experiments.create(asked))
-    return await administer(req, 200, lambda gateway, asked: gateway.experiments.list(asked), reads_body=False)
+        return await administer(req, 201, lambda gateway, asked: gateway.studio.experiments.create(asked))
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.experiments.list(asked), reads_body=False)
 
 
 @bp.function_name("manage_experiment")
@@ -24,10 +24,10 @@ async def experiment(req: Request) -> Response:
     """Show an experiment, change it, or delete it."""
     name = _name(req)
     if req.method == "PATCH":
-        return await administer(req, 200, lambda gateway, asked: gateway.experiments.change(asked, name))
+        return await administer(req, 200, lambda gateway, asked: gateway.studio.experiments.change(asked, name))
     if req.method == "DELETE":
-        return await administer(req, 204, lambda gateway, asked: gateway.experiments.delete(asked, name), reads_body=False)
-    return await administer(req, 200, lambda gateway, asked: gateway.experiments.read(asked, name), reads_body=False)
+        return await administer(req, 204, lambda gateway, asked: gateway.studio.experiments.delete(asked, name), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.experiments.read(asked, name), reads_body=False)
 
 
 @bp.function_name("manage_experiment_start")
@@ -35,7 +35,7 @@ async def experiment(req: Request) -> Response:
 async def start(req: Request) -> Response:
     """Let a draft run."""
     name = _name(req)
-    return await administer(req, 200, lambda gateway, asked: gateway.experiments.start(asked, name), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.experiments.start(asked, name), reads_body=False)
 
 
 @bp.function_name("manage_experiment_stop")
@@ -43,7 +43,7 @@ async def start(req: Request) -> Response:
 async def stop(req: Request) -> Response:
     """Let calls get nothing from it any more."""
     name = _name(req)
-    return await administer(req, 200, lambda gateway, asked: gateway.experiments.stop(asked, name), empty_body=True)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.experiments.stop(asked, name), empty_body=True)
 
 
 @bp.function_name("manage_experiment_promote")
@@ -51,7 +51,7 @@ async def stop(req: Request) -> Response:
 async def promote(req: Request) -> Response:
     """Give everybody the winner."""
     name = _name(req)
-    return await administer(req, 200, lambda gateway, asked: gateway.experiments.promote(asked, name), empty_body=True)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.experiments.promote(asked, name), empty_body=True)
 
 
 @bp.function_name("manage_experiment_rollback")
@@ -59,7 +59,7 @@ async def promote(req: Request) -> Response:
 async def rollback(req: Request) -> Response:
     """Give everybody the control."""
     name = _name(req)
-    return await administer(req, 200, lambda gateway, asked: gateway.experiments.roll_back(asked, name), empty_body=True)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.experiments.roll_back(asked, name), empty_body=True)
 
 
 @bp.function_name("manage_experiment_results")
@@ -67,7 +67,7 @@ async def rollback(req: Request) -> Response:
 async def results(req: Request) -> Response:
     """Show what an experiment found so far."""
     name = _name(req)
-    return await administer(req, 200, lambda gateway, asked: gateway.experiments.results(asked, name), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.experiments.results(asked, name), reads_body=False)
 
 
 def _name(req: Request) -> str:

@@ -13,7 +13,7 @@ bp = func.Blueprint()
 @bp.route(route="manage/lookups", methods=["GET"])
 async def lookups(req: Request) -> Response:
     """List lookups."""
-    return await administer(req, 200, lambda gateway, asked: gateway.lookups.list(asked), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.lookups.list(asked), reads_body=False)
 
 
 @bp.function_name("manage_lookup")
@@ -21,7 +21,7 @@ async def lookups(req: Request) -> Response:
 async def keys(req: Request) -> Response:
     """List the keys of a table lookup."""
     name = unquote(req.path_params["lookup"])
-    return await administer(req, 200, lambda gateway, asked: gateway.lookups.keys(asked, name), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.lookups.keys(asked, name), reads_body=False)
 
 
 @bp.function_name("manage_lookup_value")
@@ -30,7 +30,7 @@ async def value(req: Request) -> Response:
     """Show, write or delete the value of a key."""
     name, key = unquote(req.path_params["lookup"]), unquote(req.path_params["key"])
     if req.method == "PUT":
-        return await administer(req, 200, lambda gateway, asked: gateway.lookups.set_value(asked, name, key))
+        return await administer(req, 200, lambda gateway, asked: gateway.studio.lookups.set_value(asked, name, key))
     if req.method == "DELETE":
-        return await administer(req, 204, lambda gateway, asked: gateway.lookups.delete_value(asked, name, key), reads_body=False)
-    return await administer(req, 200, lambda gateway, asked: gateway.lookups.value(asked, name, key), reads_body=False)
+        return await administer(req, 204, lambda gateway, asked: gateway.studio.lookups.delete_value(asked, name, key), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.lookups.value(asked, name, key), reads_body=False)

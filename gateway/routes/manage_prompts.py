@@ -13,7 +13,7 @@ bp = func.Blueprint()
 @bp.route(route="manage/prompts", methods=["GET"])
 async def prompts(req: Request) -> Response:
     """List prompts."""
-    return await administer(req, 200, lambda gateway, asked: gateway.prompts.list(asked), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.prompts.list(asked), reads_body=False)
 
 
 @bp.function_name("manage_prompt")
@@ -22,8 +22,8 @@ async def prompt(req: Request) -> Response:
     """Show a prompt, or retire it."""
     name = unquote(req.path_params["prompt"])
     if req.method == "DELETE":
-        return await administer(req, 204, lambda gateway, asked: gateway.prompts.delete(asked, name), reads_body=False)
-    return await administer(req, 200, lambda gateway, asked: gateway.prompts.read(asked, name), reads_body=False)
+        return await administer(req, 204, lambda gateway, asked: gateway.studio.prompts.delete(asked, name), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.prompts.read(asked, name), reads_body=False)
 
 
 @bp.function_name("manage_prompt_versions")
@@ -32,8 +32,8 @@ async def versions(req: Request) -> Response:
     """List a prompt's versions, or make one."""
     name = unquote(req.path_params["prompt"])
     if req.method == "POST":
-        return await administer(req, 201, lambda gateway, asked: gateway.prompts.create(asked, name))
-    return await administer(req, 200, lambda gateway, asked: gateway.prompts.versions(asked, name), reads_body=False)
+        return await administer(req, 201, lambda gateway, asked: gateway.studio.prompts.create(asked, name))
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.prompts.versions(asked, name), reads_body=False)
 
 
 @bp.function_name("manage_prompt_version")
@@ -41,7 +41,7 @@ async def versions(req: Request) -> Response:
 async def version(req: Request) -> Response:
     """Show a version."""
     name, wanted = unquote(req.path_params["prompt"]), unquote(req.path_params["version"])
-    return await administer(req, 200, lambda gateway, asked: gateway.prompts.version(asked, name, wanted), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.prompts.version(asked, name, wanted), reads_body=False)
 
 
 @bp.function_name("manage_prompt_labels")
@@ -49,7 +49,7 @@ async def version(req: Request) -> Response:
 async def labels(req: Request) -> Response:
     """Show where a prompt's labels are."""
     name = unquote(req.path_params["prompt"])
-    return await administer(req, 200, lambda gateway, asked: gateway.prompts.labels(asked, name), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.prompts.labels(asked, name), reads_body=False)
 
 
 @bp.function_name("manage_prompt_label")
@@ -58,8 +58,8 @@ async def label(req: Request) -> Response:
     """Put a label on a version, or take it away."""
     name, wanted = unquote(req.path_params["prompt"]), unquote(req.path_params["label"])
     if req.method == "DELETE":
-        return await administer(req, 204, lambda gateway, asked: gateway.prompts.delete_label(asked, name, wanted), reads_body=False)
-    return await administer(req, 200, lambda gateway, asked: gateway.prompts.set_label(asked, name, wanted))
+        return await administer(req, 204, lambda gateway, asked: gateway.studio.prompts.delete_label(asked, name, wanted), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.prompts.set_label(asked, name, wanted))
 
 
 @bp.function_name("manage_prompt_rollback")
@@ -67,7 +67,7 @@ async def label(req: Request) -> Response:
 async def rollback(req: Request) -> Response:
     """Put a label back to where it was before."""
     name, wanted = unquote(req.path_params["prompt"]), unquote(req.path_params["label"])
-    return await administer(req, 200, lambda gateway, asked: gateway.prompts.roll_back(asked, name, wanted), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.prompts.roll_back(asked, name, wanted), reads_body=False)
 
 
 @bp.function_name("manage_prompt_diff")
@@ -75,4 +75,4 @@ async def rollback(req: Request) -> Response:
 async def diff(req: Request) -> Response:
     """Compare two versions."""
     name = unquote(req.path_params["prompt"])
-    return await administer(req, 200, lambda gateway, asked: gateway.prompts.diff(asked, name), reads_body=False)
+    return await administer(req, 200, lambda gateway, asked: gateway.studio.prompts.diff(asked, name), reads_body=False)

@@ -10,6 +10,7 @@ from gateway.routes import (
     manage_lookups,
     manage_prompts,
     manage_replay,
+    manage_sessions,
     manage_subscriptions,
 )
 
@@ -23,5 +24,6 @@ MANAGEMENT = (
     manage_lookups,
     manage_prompts,
     manage_replay,
+    manage_sessions,
     manage_subscriptions,
 )

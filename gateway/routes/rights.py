@@ -86,6 +86,7 @@ RIGHTS = (
     Right("DELETE", _PROMPT + "/labels/{label}", "prompt.label.delete", TENANT),
     Right("POST", _PROMPT + "/labels/{label}/rollback", "prompt.label.rollback", TENANT),
     Right("GET", f"{_PROMPT}/diff", "prompt.diff", TENANT),
+    Right("DELETE", "manage/sessions", "session.erase", TENANT),
     Right("GET", "manage/audit", "audit.list", TENANT),
     Right("GET", "manage/models", "model.list"),
     Right("GET", "manage/models/{model}", "model.read"),
@@ -145,9 +146,9 @@ def check_right(right: Right, principal: Principal) -> None:
 
 @functools.cache
 def _pattern(route: str) -> re.Pattern[str]:
-    """Return what matches a route's paths; a model's own slash comes decoded, so only a model's name may hold one."""
+    """Return what matches a route's paths; a slash of a model's name, or of a key's, comes decoded, so these alone may hold one."""
     parts = [
-        f"(?P<{part[1:-1]}>{'.+' if part == '{model}' else '[^/]+'})" if part.startswith("{") else f"(?i:{part})"
+        f"(?P<{part[1:-1]}>{'.+' if part in {'{model}', '{key}'} else '[^/]+'})" if part.startswith("{") else f"(?i:{part})"
         for part in route.split("/")
     ]
     return re.compile("/".join(parts))
