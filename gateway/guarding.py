@@ -86,7 +86,8 @@ class Guardian:
         started_s = self._clock.now_s()
         guarded = Guarded(lineup, self._vault, request.principal.tenant, _session(request), draft.verdicts.append, self._clock, self._seen)
         try:
-            call = await guarded.request(request.call, request.looked_up)
+            inserted = request.prompted.looked_up if request.prompted is not None else ""
+            call = await guarded.request(request.call, request.looked_up, inserted)
         finally:
             draft.guard_s += self._clock.now_s() - started_s
         labels = frozenset([each.label for each in draft.verdicts if each.label])

@@ -162,8 +162,7 @@ class Pipeline:
                     refuse_retired(origin, self._clock.utc())
                     authorize(principal, product, origin, call.operation)
                 deadline_s = inbound.received_s + read_timeout_s(inbound.headers, self._request_timeout_s)
-                looked_up = origins.prompted.looked_up if origins.prompted is not None else ""
-                request = Request(call, model, catalog, principal, labels, deadline_s, frozenset(), looked_up, origins.prompted)
+                request = Request(call, model, catalog, principal, labels, deadline_s, prompted=origins.prompted)
                 request = await self._conversing.fit(draft, request, product)
                 if wanted(inbound.headers):
                     return await explain(self._dispatcher, self._guardian, self._health, flight, request, product, self._clock.now_s())
@@ -238,8 +237,7 @@ class Pipeline:
         draft.changes += notes
         draft.upstream_wait_s += self._clock.now_s() - started_s
         draft.changed("context", call, {"text": looked_up} if notes == ["enriched"] else None)
-        before = [request.looked_up] * bool(request.looked_up)
-        return msgspec.structs.replace(request, call=call, looked_up="\n\n".join([*before, looked_up]))
+        return msgspec.structs.replace(request, call=call, looked_up=looked_up)
 
     async def _ids_loaded(self) -> None:
         """Import what seals ids in a thread, once: it takes longer than a call may be held up."""
@@ -249,7 +247,7 @@ class Pipeline:
 
     async def _beside(self, draft: Draft, inbound: Inbound, receive_body: ReceiveBody, catalog: Catalog) -> Answer:
         """Answer what is no call of a model: the lists of models and prompts, feedback, a session's erasure."""
-        assert draft.principal is not None  # it was authenticated
+        assert draft.principal is not None
         answer = await self._services[inbound.operation](inbound, receive_body, draft.principal, catalog)
         draft.status = answer.status
         return answer

@@ -104,12 +104,13 @@ class Guarded:
         """The guardrail that says what form the answer must have."""
         return self._lineup.form
 
-    async def request(self, call: Call, looked_up: str = "") -> Call:
+    async def request(self, call: Call, looked_up: str = "", inserted: str = "") -> Call:
         """Inspect the request; returns what goes to the model.
 
         Args:
             call: The client's.
             looked_up: What the gateway has put before its prompt from elsewhere; empty for nothing.
+            inserted: What it has put somewhere into a message, from elsewhere: judged by itself as a document, besides.
 
         Raises:
             GuardrailBlocked: One of them refuses it.
@@ -122,6 +123,8 @@ class Guarded:
         lineup = self._lineup
         chain = Chain(lineup.before, self._tenant, self._clock, self._note, self._mask, self._seen)
         if blocked := chain.judge(Direction.MESSAGES, lambda guard: guard.rule(call) if guard.rule is not None else None):
+            raise _refusal(blocked)
+        if inserted and (blocked := await self._judge_document(inserted)):
             raise _refusal(blocked)
         if lineup.masks is not None:
             await self._open_vault(call, lineup.masks)
@@ -136,6 +139,12 @@ class Guarded:
         for text in reversed(lineup.guidance):
             call = with_context(call, text)
         return call
+
+    async def _judge_document(self, text: str) -> tuple[Guard, Verdict] | None:
+        """Judge a text that stands inside other words: what redacts finds it there, and has no need of it here."""
+        guards = [each for each in (*self._lineup.before, *self._lineup.beside) if each.action is not Action.REDACT]
+        side = Side((Passage(("looked_up",), text, Role.DOCUMENT),))
+        return await Chain(guards, self._tenant, self._clock, self._note).run(side)
 
     async def _run_beside(self, guards: Sequence[Guard], side: Side) -> GuardrailBlocked | None:
         blocked = await Chain(guards, self._tenant, self._clock, self._note).run(side)
