@@ -19,6 +19,7 @@ from gateway.domain.guardrail_faults import Check, nothing_more
 from gateway.domain.management import Asked, Told, etag_of, page_of, read_paging
 
 NO_CONTENT = 204
+_BY_QUERY = ("manage/experiments", "manage/captures", "manage/replay", "manage/sessions")  # routes whose query names the tenant
 
 
 class Administration:
@@ -49,8 +50,9 @@ class Administration:
         if "subscription" in names:
             return (await self._directory.tenant_of_subscription(names["subscription"]) or "") if is_id(names["subscription"]) else ""
         tenant = asked.document.get("tenant", DEFAULT_TENANT) if route == "manage/subscriptions" else names.get("tenant", "")
-        if "prompt" in names or "lookup" in names or route.startswith(("manage/experiments", "manage/captures", "manage/replay")):
-            tenant = asked.document.get("tenant") or asked.query.get("tenant", "")
+        if "prompt" in names or "lookup" in names or route.startswith(_BY_QUERY):
+            named = asked.document.get("tenant") if route == "manage/replay" else None
+            tenant = named or asked.query.get("tenant", "")
         return tenant if isinstance(tenant, str) and is_id(tenant) else ""
 
     async def list_tenants(self, asked: Asked) -> dict[str, Any]:

@@ -306,3 +306,23 @@ async def test_a_tenants_administrator_sees_what_a_product_gives_and_its_own_ten
         with pytest.raises(NotFound) as caught:
             await office.administration.tenant(asked(tenant="contoso"), other)
         assert caught.value.message.replace(other, "") == "there is no tenant ''; create it at /manage/tenants"
+
+
+@pytest.mark.parametrize(
+    ("route", "names"),
+    [
+        ("manage/prompts/{prompt}/versions", {"prompt": "support"}),
+        ("manage/lookups/{lookup}/{key}", {"lookup": "customer", "key": "4711"}),
+        ("manage/experiments", {}),
+        ("manage/captures", {}),
+        ("manage/sessions", {}),
+        ("manage/replay", {}),
+    ],
+)
+async def test_what_is_done_to_a_tenants_things_is_in_its_own_trail(office: Office, route: str, names: dict[str, str]) -> None:
+    concerned = office.administration.concerned
+    assert await concerned(asked(query={"tenant": "contoso"}), route, names) == "contoso"
+    assert await concerned(asked(), route, names) == ""
+    assert await concerned(asked(query={"tenant": "fabrikam"}, tenant="contoso"), route, names) == "contoso"
+    said = {"tenant": "fabrikam"}
+    assert await concerned(asked(said), route, names) == ("fabrikam" if route == "manage/replay" else "")

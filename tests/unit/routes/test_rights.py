@@ -13,7 +13,12 @@ TENANTS = {
     *("tenant.rules.read", "tenant.rules.change", "guardrail.test", "guardrail.report"),
     *("subscription.resume", "subscription.cancel", "key.regenerate", "key.revoke", "audit.list"),
 }
-OTHERS = {"alert.replay", "lookup.value.change", "lookup.value.delete"}
+OTHERS = {
+    *("alert.replay", "lookup.value.change", "lookup.value.delete", "replay", "capture.erase", "session.erase"),
+    *("prompt.version.create", "prompt.label.change", "prompt.label.delete", "prompt.label.rollback", "prompt.delete"),
+    *("experiment.create", "experiment.change", "experiment.delete", "experiment.start", "experiment.stop"),
+    *("experiment.promote", "experiment.rollback"),
+}
 WATCHED = ("tenant.", "product.", "subscription.", "key.", "audit.", "model.", "deployment.", "guardrail.")
 
 
@@ -38,6 +43,7 @@ def test_every_row_has_its_own_route_and_every_write_its_own_name() -> None:
         ("HEAD", "/manage/tenants/a/", "tenant.read", {"tenant": "a"}),
         ("POST", "/manage/subscriptions/s/keys/primary/revoke", "key.revoke", {"subscription": "s", "slot": "primary"}),
         ("PATCH", "/manage/models/org/model", "model.change", {"model": "org/model"}),
+        ("PUT", "/manage/lookups/customer/eu/4711", "lookup.value.change", {"lookup": "customer", "key": "eu/4711"}),
         ("GET", "/manage/usage/records", "usage.list", {}),
     ],
 )
