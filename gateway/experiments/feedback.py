@@ -24,6 +24,7 @@ import msgspec
 from gateway.domain.access import Principal, masked_keys
 from gateway.domain.call import Answer, Inbound
 from gateway.domain.catalog import Catalog
+from gateway.domain.experiments import FEEDBACK
 from gateway.domain.labels import MAX_VALUE_CHARACTERS, USER
 from gateway.domain.ledger import USAGE, hour_of
 from gateway.domain.strict_json import parse_object
@@ -199,6 +200,9 @@ def _read(document: Mapping[str, Any], principal: Principal, headers: Mapping[st
         raise RequestError(
             "'metric' must be a name: a letter, then up to 63 letters, digits, or . _ -", param="metric", code="invalid_value"
         )
+    if metric.startswith(FEEDBACK):
+        said = f"'metric' goes without {FEEDBACK!r}, which experiments put before it: send {metric.removeprefix(FEEDBACK)!r}"
+        raise RequestError(said, param="metric", code="invalid_value")
     return Vote(
         tenant=principal.tenant,
         subscription=principal.subscription,

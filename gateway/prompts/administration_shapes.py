@@ -39,7 +39,7 @@ def summary_shape(version: PromptVersion, prompt: Prompt) -> dict[str, Any]:
         "description": version.description,
         "note": version.note,
         "author": version.author,
-        "at": version.at.isoformat() if version.at else None,
+        "at": version.at,
         "hash": version.hash,
     }
     return shape

@@ -10,6 +10,7 @@
 The rows are in `rows.py`.
 """
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from gateway.prompts.library_labels import busy, prompt_not_found, put, put_back
 from gateway.prompts.rows import PROMPTS, head_row, partition_of, version_row
 
 TRIES = 8
+WAIT_S = 0.02  # at most, before the second try; each further one doubles it
 VERSIONS_AT_ONCE = 50  # of one page, since a version may be large
 
 
@@ -88,7 +90,8 @@ class Library:
             PreconditionFailed: The prompt has another ETag, or there is none yet.
             Conflict: Somebody else wrote the prompt in between, each of TRIES times.
         """
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            await self._wait(attempt)
             head = await self.head(tenant, name)
             if head is None and if_match:
                 raise PreconditionFailed(f"there is no prompt {name!r} yet; leave out If-Match to make its first version")
@@ -176,6 +179,11 @@ class Library:
         """Retire a prompt; NotFound where there is none in use, Conflict where it has labels, so that calls use it."""
         return await self._change(tenant, name, if_match, lambda prompt: retire(prompt, self._clock.utc()))
 
+    async def _wait(self, attempt: int) -> None:
+        """Let others go first, each for another time: who tries again at once meets the same ones again."""
+        if attempt:
+            await self._clock.sleep(random.uniform(0, WAIT_S * 2 ** (attempt - 1)))  # noqa: S311 - spreads load, hides nothing
+
     async def _same(self, prompt: Prompt, draft: Draft) -> PromptVersion | None:
         """Return the latest version of a prompt in use where it says what the draft says."""
         latest = await self.version(prompt.tenant, prompt.name, prompt.latest) if prompt.retired is None else None
@@ -203,7 +211,8 @@ class Library:
 
     async def _change(self, tenant: str, name: str, if_match: str, change: Callable[[Prompt], Prompt], tries: int = TRIES) -> Head:
         """Change the head of a prompt in use, conditionally on what was read."""
-        for _ in range(tries):
+        for attempt in range(tries):
+            await self._wait(attempt)
             head = await self.head(tenant, name)
             if head is None or head.prompt.retired is not None:
                 raise prompt_not_found(name)

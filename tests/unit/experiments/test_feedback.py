@@ -120,6 +120,7 @@ async def test_an_id_that_no_call_had_is_not_found(feedback: Feedback, tables: F
         ({"session_id": "s", "value": 1}, "metric"),
         ({"session_id": "s", "metric": "a b", "value": 1}, "metric"),
         ({"session_id": "s", "metric": "a" * 65, "value": 1}, "metric"),
+        ({"session_id": "s", "metric": "feedback.helpful", "value": 1}, "metric"),
         ({"session_id": "s", "metric": "helpful"}, "value"),
         ({"session_id": "s", "metric": "helpful", "value": "1"}, "value"),
         ({"session_id": "s", "metric": "helpful", "value": 1e10}, "value"),

@@ -217,6 +217,7 @@ async def test_who_is_always_late_is_told_so(shelf: Shelf, monkeypatch: pytest.M
     with pytest.raises(Conflict, match="changed by somebody else"):
         await shelf.library.set_label("contoso", "support", "canary", 1)
     assert asked == TRIES
+    assert len(shelf.clock.slept_s) == TRIES - 1  # so that others can be done in between
 
 
 async def test_a_store_that_is_down_is_told_of(shelf: Shelf) -> None:
