@@ -98,8 +98,7 @@ async def build(settings: Settings) -> Gateway:
     pepper = settings.key_pepper.encode()
     directory = Directory(tables, catalog, pepper, clock)
     counter, recorder = _meters(tables, settings, catalog)
-    rng = random.Random()  # noqa: S311 - spreads load, hides nothing
-    health = Health(rng)
+    health = Health(rng := random.Random())  # noqa: S311 - spreads load, hides nothing
     shared, caps = await _share(tables, catalog, health)
     control, live = _control(tables, catalog, health)
     memory = Memory(directory, clock)

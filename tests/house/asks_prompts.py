@@ -4,7 +4,34 @@ from tests.house.ask import Ask
 
 PROMPT = "/manage/prompts/of-the-house"
 PROMPT_SAYS = {"model": "gpt-4o-mini", "messages": [{"role": "system", "content": "You answer for {{company}}."}]}
+INVOKED = "/v1/prompts/invoked/invoke"
+INVOKED_SAYS = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "{{question}}"}], "description": "Answers."}
+INVOKED_ASK = Ask(200, "POST", INVOKED, {"version": 1, "variables": {"question": "Hello"}})
+MAKE_INVOKED = Ask(201, "POST", "/manage/prompts/invoked/versions", INVOKED_SAYS, "admin")
+PUBLISH_INVOKED = Ask(200, "PUT", "/manage/prompts/invoked/labels/production", {"version": 1}, "admin")
 PROMPT_ASKS = {
+    "v1_prompt_invoke": [
+        MAKE_INVOKED,
+        INVOKED_ASK,
+        Ask(200, "POST", INVOKED, {"version": 1, "variables": {"question": "Hello"}, "stream": True}),
+        Ask(400, "POST", INVOKED, {"version": 1}),
+        Ask(404, "POST", INVOKED, {"version": 9, "variables": {"question": "Hello"}}),
+        Ask(404, "POST", "/v1/prompts/nobody/invoke", {}),
+        Ask(401, "POST", INVOKED, {}, "nobody"),
+    ],
+    "v1_prompts": [PUBLISH_INVOKED, Ask(200, "GET", "/v1/prompts"), Ask(401, "GET", "/v1/prompts", None, "nobody")],
+    "v1_prompt": [Ask(200, "GET", "/v1/prompts/invoked"), Ask(404, "GET", "/v1/prompts/nobody")],
+    "v1_prompt_api": [Ask(200, "GET", "/v1/prompts/invoked/openapi.json"), Ask(404, "GET", "/v1/prompts/nobody/openapi.json")],
+    "v1_feedback": [
+        Ask(200, "POST", "/v1/feedback", {"session_id": "s-1", "metric": "thumbs", "value": 1}),
+        Ask(400, "POST", "/v1/feedback", {"metric": "thumbs", "value": 1}),
+    ],
+    "v1_session_erase": [Ask(200, "DELETE", "/v1/sessions/s-1"), Ask(401, "DELETE", "/v1/sessions/s-1", None, "nobody")],
+    "manage_sessions": [
+        Ask(200, "DELETE", "/manage/sessions?tenant=default&session=s-1", None, "admin"),
+        Ask(400, "DELETE", "/manage/sessions", None, "admin"),
+        Ask(403, "DELETE", "/manage/sessions?tenant=default"),
+    ],
     "manage_prompts": [
         Ask(200, "GET", "/manage/prompts?limit=2", None, "admin"),
         Ask(400, "GET", "/manage/prompts?state=nonsense", None, "admin"),

@@ -24,11 +24,13 @@ REFERENCES = tuple(
         "conversations",
         "costs",
         "edge",
+        "experiments",
         "first-hour",
         "guardrails",
         "identity",
         "limits",
-        "prompts", "providers",
+        "prompts",
+        "providers",
         "replay",
         "routing",
         "versions",
@@ -43,6 +45,7 @@ RUNNABLE = [(name, block) for name in DOCUMENTS if (ROOT / name).exists() for bl
 UNREACHABLE = {
     "entity_exists": "the store's own word; becomes conflict",
     "entity_changed": "the store's own word; becomes conflict, or another try",
+    "empty_summary": "the call goes on without a summary; its record says summary_failed",
 }
 
 
