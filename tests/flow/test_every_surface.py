@@ -40,7 +40,9 @@ async def served(it: Whole, name: str, key: str, maker: str) -> Told:
 
 def test_all_routes_that_call_models_are_walked() -> None:
     assert {name for name in FUNCTIONS if not name.startswith(OTHERS)} == {*SERVED, *FREE} - {"zz_ai_forward"}
-    assert {FUNCTIONS[name][0].template.rpartition("/")[2] for name in FREE} == {"models", "{model}"}
+    assert {FUNCTIONS[name][0].template.rpartition("/")[2] for name in FREE} == {
+        *("models", "{model}", "prompts", "{prompt}", "openapi.json", "feedback", "{session}"),
+    }
 
 
 async def test_a_second_call_within_the_minute_is_refused_everywhere(tmp_path: Path) -> None:

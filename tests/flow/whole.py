@@ -28,6 +28,7 @@ from gateway.routes.http import Request
 from gateway.settings import Settings, load_settings
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTables
+from tests.house.asks_prompts import MAKE_INVOKED
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN_KEY, PEPPER, BACKEND_KEY = "the-administrators-own-key", "pepper-pepper-pepper", "upstream-secret"
@@ -175,7 +176,8 @@ class Whole:
             await asyncio.sleep(0.001)
 
     async def subscribe(self, tenant: str, product: str = "unlimited", **document: Any) -> tuple[str, str]:
-        """Return the id and the primary key of a new subscription, whose tenant is made where it is not there."""
+        """Return the id and the primary key of a new subscription, whose tenant is made where it is not there; a prompt to invoke too."""
+        await self.asked("POST", MAKE_INVOKED.path, document=MAKE_INVOKED.body)
         await self.asked("POST", "/manage/tenants", document={"id": tenant, "name": tenant})
         told = await self.asked("POST", "/manage/subscriptions", document={"tenant": tenant, "product": product, **document})
         assert told.status == 201, told.body
