@@ -282,6 +282,7 @@ def note(sheet: Sheet, origins: Origins) -> None:
     made, assignment = origins.ingredients, origins.assignment
     version, source = made.version, None
     if version is not None:
-        source = Source(version.tenant, version.name, version.version, version.hash, made.context, made.lookups)
+        looked_up = origins.prompted.looked_up if origins.prompted is not None else ""
+        source = Source(version.tenant, version.name, version.version, version.hash, made.context, made.lookups, looked_up)
     experiment, variant = (assignment.experiment.id, assignment.variant.id) if assignment is not None else ("", "")
     sheet.expanded(source=source, history=made.past, experiment=experiment, variant=variant, forced=made.forced)

@@ -26,13 +26,13 @@ import msgspec
 from gateway.access.authenticate import Authenticator
 from gateway.assembly import Parts, assemble
 from gateway.cached import Cached
-from gateway.captures.alternative import NoSettings, as_caller, rehearsed, unlimited
+from gateway.captures.alternative import NoSettings, as_caller, body_again, rehearsed, repeatable, unlimited
 from gateway.captures.capture import Captures
 from gateway.captures.comparison import compared, summed, text_of
 from gateway.captures.names import read_name
-from gateway.captures.rebuild import REPEATED, Expand, as_sent_on
+from gateway.captures.rebuild import Expand
 from gateway.captures.record import Captured, inbound_of, outcome_of
-from gateway.captures.recorded import Nowhere, Recorded, RecordedUpstream
+from gateway.captures.recorded import Collected, KnownCallers, Nowhere, Recorded, RecordedUpstream
 from gateway.captures.wanted import Wanted, named_tenant, read_wanted, wanted_whose
 from gateway.domain.access import Principal, Product
 from gateway.domain.call import Inbound, Operation
@@ -40,8 +40,7 @@ from gateway.domain.catalog import Catalog
 from gateway.domain.guardrails import Guardrail, TenantRule
 from gateway.domain.ids import random_hex, uuid7_hex
 from gateway.domain.management import Asked
-from gateway.domain.prompts import PromptVersion
-from gateway.domain.splice import splice
+from gateway.domain.prompts import Prompted, PromptVersion
 from gateway.errors import GatewayError, NotFound, RequestError
 from gateway.guarding import Guardian
 from gateway.guardrails.kinds import Guard
@@ -51,15 +50,17 @@ from gateway.metering.record import UsageRecord
 from gateway.metering.records import Recorder
 from gateway.pipeline import Pipeline
 from gateway.ports import Provider
+from gateway.prompting import PROMPTED, Origins, Prompting
+from gateway.prompts.ingredients import reference_of
 from gateway.routing.caps import Caps
 from gateway.routing.gate import Gates
 from gateway.routing.health import Health
 
 REPLAY_TENANT = "~replay"
 DEFAULT_SPAN = datetime.timedelta(hours=24)
+# What a live call's record says: nothing of it is counted among a tenant's calls, prompts or experiments.
+_NOBODYS = dict.fromkeys(("subscription", "user", "session", "tags", "prompt", "experiment", "variant"), "")
 ENOUGH_S = 60.0  # after so long no further call is begun; `after` goes on from there
-# Changes of the captured request that are made again; the street makes the others itself.
-_AS_THEN = frozenset({"context", "window"})
 
 
 class Sources(msgspec.Struct, frozen=True):
@@ -68,7 +69,8 @@ class Sources(msgspec.Struct, frozen=True):
     Attributes:
         products: The product of that id, as it stands now.
         rules: A tenant's own guardrails, as they stand now.
-        version: A prompt's version, by tenant, name, and number or label; None where there is none.
+        version: The version that a tenant's call gets now, by name, and number or label; None where there is none.
+        kept: A version as it is kept, by its own tenant ("" for a shared prompt), name and number, of a deleted prompt too.
         expand: Repeats a captured call's expansion (`captures/rebuild.py`).
         ready: Makes a guardrail ready to run.
         parse: Reads a catalogue; the mapping fills `${env:NAME}`; RequestError says what is wrong with it.
@@ -77,6 +79,7 @@ class Sources(msgspec.Struct, frozen=True):
     products: Callable[[str], Awaitable[Product | None]]
     rules: Callable[[str], Awaitable[tuple[TenantRule, ...]]]
     version: Callable[[str, str, int | str], Awaitable[PromptVersion | None]]
+    kept: Callable[[str, str, int], Awaitable[PromptVersion | None]]
     expand: Expand
     ready: Callable[[Guardrail], Guard]
     parse: Callable[[str, Mapping[str, str]], Catalog]
@@ -136,10 +139,8 @@ class Replaying:
             RequestError: Nobody's tenant is named, or a user or session without a name.
             PermissionDenied: It is another's.
         """
-        tenant = named_tenant(asked, asked.query.get("tenant"))
-        user, session = wanted_whose(asked.query)
-        erased = await self._captures.erase(tenant, user=user, session=session)
-        return {"object": "captures.erased", "tenant": tenant, "erased": erased}
+        tenant, (user, session) = named_tenant(asked, asked.query.get("tenant")), wanted_whose(asked.query)
+        return {"object": "captures.erased", "tenant": tenant, "erased": await self._captures.erase(tenant, user=user, session=session)}
 
     async def _chosen(self, wanted: Wanted) -> AsyncIterator[tuple[str, Captured]]:
         until = wanted.until or self._parts.clock.utc()
@@ -153,28 +154,21 @@ class Replaying:
                 yield name, captured
 
     def _parse(self, catalog: str | dict[str, Any]) -> Catalog:
-        text = catalog if isinstance(catalog, str) else msgspec.json.encode(catalog).decode()
-        return self._sources.parse(text, NoSettings())
+        return self._sources.parse(catalog if isinstance(catalog, str) else msgspec.json.encode(catalog).decode(), NoSettings())
 
 
-class _Known:
-    """Knows the callers of captured calls, by request; stands for `access.authenticate.Authenticator`."""
-
-    def __init__(self) -> None:
-        self.callers: dict[str, Principal] = {}
-
-    async def authenticate(self, inbound: Inbound) -> Principal:
-        return self.callers[inbound.request_id]
-
-
-class _Collecting:
-    """Keeps records for the report; stands for `metering.records.Recorder`."""
+class _Repeating:
+    """Stands for `prompting.Prompting`: bodies are expanded already; what holds for the answers of their prompts goes along."""
 
     def __init__(self) -> None:
-        self.records: dict[str, UsageRecord] = {}
+        self.prompted: dict[str, Prompted] = {}
 
-    def add(self, record: UsageRecord) -> None:
-        self.records[record.request_id] = record
+    async def prepare(self, draft: object, inbound: Inbound, *_: object) -> tuple[Inbound, Origins]:  # noqa: ARG002 - its signature
+        """Return the request as it is, with its prompt."""
+        return inbound, Origins(self.prompted.get(inbound.request_id))
+
+    async def vary(self, *_: object) -> None:
+        """Leave the request as it is: an experiment's variant is in its body."""
 
 
 class _Run:
@@ -183,7 +177,7 @@ class _Run:
     def __init__(self, parts: Parts, sources: Sources, catalog: Catalog, wanted: Wanted, administrator: Principal) -> None:
         self._parts, self._sources, self._catalog, self._wanted = parts, sources, catalog, wanted
         self._administrator = administrator
-        self._known, self._collected = _Known(), _Collecting()
+        self._known, self._collected, self._repeating = KnownCallers(), Collected(), _Repeating()
         self._health = Health(random.Random(0))  # noqa: S311 - spreads load, hides nothing
         self._gates, self._caps = Gates(), Caps(watching=False)
         self._products = Cached(self._product, parts.clock, capacity=64)
@@ -202,17 +196,25 @@ class _Run:
         Raises:
             GatewayError: It cannot be run again.
         """
-        body = await self._body(captured)
+        version = await self._version(captured)
+        body = body_again(captured, version, self._sources.expand, self._wanted.other.model)
         clock = self._parts.clock
         request_id = f"req_{uuid7_hex(clock.utc().timestamp())}"
         headers = {name: value for name, value in captured.headers.items() if name != "x-gateway-history"}
-        inbound = msgspec.structs.replace(inbound_of(captured, b"", clock.now_s()), request_id=request_id, headers=headers, path_prompt="")
+        inbound = inbound_of(captured, b"", clock.now_s())
+        path_model = inbound.path_model and (self._wanted.other.model or inbound.path_model)
+        inbound = msgspec.structs.replace(inbound, request_id=request_id, headers=headers, path_model=path_model, path_prompt="")
         rules = await self._sources.rules(captured.tenant)
         self._known.callers[request_id] = msgspec.structs.replace(as_caller(captured.principal), rules=rules)
+        if version is not None and captured.source is not None:
+            self._repeating.prompted[request_id] = Prompted(
+                repeatable(version, live=self._wanted.mode == "live"), captured.source.looked_up
+            )
         try:
             text = await self._text(captured, inbound, body)
         finally:
             del self._known.callers[request_id]
+            self._repeating.prompted.pop(request_id, None)
             record = self._collected.records.pop(request_id, None)
             if record is not None and self._wanted.mode == "live":
                 self._charge(record)
@@ -221,8 +223,7 @@ class _Run:
         after = outcome_of(record)
         if after.error_code == "not_recorded":
             raise RequestError("no complete answer was recorded for this call; replay it live", code="not_recorded")
-        told = captured.told
-        before = text_of(captured.operation, told.body, stream=told.stream) if told is not None and told.complete else None
+        before = text_of(captured.operation, told.body, stream=told.stream) if (told := captured.told) and told.complete else None
         return await asyncio.to_thread(compared, captured.request_id, captured.outcome, after, (before, text))
 
     async def _text(self, captured: Captured, inbound: Inbound, body: bytes) -> str | None:
@@ -240,18 +241,20 @@ class _Run:
         except GatewayError:
             return None  # the record says how it ended
 
-    async def _body(self, captured: Captured) -> bytes:
-        """Return the request's body, before the street does anything to it."""
-        source, other = captured.source, self._wanted.other
-        version = None
-        if source is not None:
-            asked = other.prompt.version if other.prompt is not None and other.prompt.name == source.name else source.version
-            version = await self._sources.version(captured.tenant, source.name, asked)
-            if version is None:
-                raise NotFound(f"the prompt {source.name!r} has no version {asked!r}", code="not_replayable")
-        kept = tuple(each for each in captured.changes if each.by in _AS_THEN)
-        call = as_sent_on(msgspec.structs.replace(captured, changes=kept), version, self._sources.expand, REPEATED)
-        return splice(call.body, {"model": msgspec.json.encode(other.model)}) if other.model else call.body
+    async def _version(self, captured: Captured) -> PromptVersion | None:
+        """Return the version that its prompt is rendered from now; None where it had no prompt."""
+        source, other = captured.source, self._wanted.other.prompt
+        if source is None:
+            if captured.operation in PROMPTED and reference_of(inbound_of(captured, captured.body)) is not None:
+                raise RequestError("this call ended before its prompt was rendered, so it cannot be run further", code="not_replayable")
+            return None
+        if other is not None and other.name == source.name:
+            version = await self._sources.version(captured.tenant, source.name, other.version)
+        else:
+            version = await self._sources.kept(source.tenant, source.name, source.version)
+        if version is None:
+            raise NotFound(f"the prompt {source.name!r} does not have the version any more, or yet", code="not_replayable")
+        return version
 
     async def _product(self, product_id: str) -> Product | None:
         product = self._catalog.products.get(product_id) or await self._sources.products(product_id)
@@ -283,7 +286,9 @@ class _Run:
                 gates=self._gates,
                 caps=self._caps,
                 rng=random.Random(captured.request_id),  # noqa: S311 - the same choice each time
+                prompting=cast(Prompting, self._repeating),
                 captures=None,
+                services={},
                 providers=providers if dry else parts.providers,
             )
         )
@@ -291,7 +296,5 @@ class _Run:
     def _charge(self, record: UsageRecord) -> None:
         """Write what a live call cost into the ledger, as nobody's of the tenants."""
         self.cost_micro_usd += record.cost_micro_usd or 0
-        mine = msgspec.structs.replace(
-            record, tenant=REPLAY_TENANT, product="replay", subscription="", key_id=self._administrator.key_id, user="", session="", tags=""
-        )
+        mine = msgspec.structs.replace(record, **_NOBODYS, tenant=REPLAY_TENANT, product="replay", key_id=self._administrator.key_id)
         self._parts.recorder.add(mine)

@@ -216,4 +216,4 @@ def replaying_of(
         except NotFound:
             return None
 
-    return Replaying(studio.captures, parts, Sources(product, rules, version, expanded, ready, parse))
+    return Replaying(studio.captures, parts, Sources(product, rules, version, studio.library.library.version, expanded, ready, parse))

@@ -8,12 +8,20 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from gateway.captures.rebuild import REPEATED, Expand, as_sent_on
+from gateway.captures.record import Captured
 from gateway.domain.access import Principal, Product
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.deployment import Backend, PoolMember
 from gateway.domain.limits import NO_LIMITS
 from gateway.domain.policy import Rule
+from gateway.domain.prompts import PromptVersion
+from gateway.domain.splice import splice
+from gateway.domain.steps import Classify
 from gateway.errors import RequestError
+
+# Changes of the captured request that are made again; the street makes the others itself.
+_AS_THEN = frozenset({"context", "window"})
 
 
 class NoSettings(Mapping[str, str]):
@@ -67,6 +75,29 @@ def unlimited(product: Product, guardrails: tuple[str, ...] | None) -> Product:
 def as_caller(principal: Principal) -> Principal:
     """Return the caller of a captured call, free of limits and networks."""
     return msgspec.structs.replace(principal, limits=NO_LIMITS, tenant_limits=NO_LIMITS, networks=())
+
+
+def body_again(captured: Captured, version: PromptVersion | None, expand: Expand, model: str) -> bytes:
+    """Return a captured request's body, before the street does anything to it.
+
+    Args:
+        captured: The call.
+        version: Its prompt is rendered from; None where it had none.
+        expand: Repeats the expansion.
+        model: Is asked for in place of its own; empty leaves it.
+    """
+    same = version is None or captured.source is None or version.hash == captured.source.hash
+    # A body that was kept was made of the version of then.
+    kept = tuple(each for each in captured.changes if each.by in _AS_THEN and (same or not each.body))
+    body = as_sent_on(msgspec.structs.replace(captured, changes=kept), version, expand, REPEATED).body
+    return splice(body, {"model": msgspec.json.encode(model)}) if model else body
+
+
+def repeatable(version: PromptVersion, *, live: bool) -> PromptVersion:
+    """Return a version as far as its steps can be done again: what another model said of an answer was not recorded."""
+    if live:
+        return version
+    return msgspec.structs.replace(version, steps=tuple(step for step in version.steps if not isinstance(step, Classify)))
 
 
 def _model(model: Model, known: Mapping[str, Backend] | None, *, live: bool) -> Model:

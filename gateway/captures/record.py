@@ -35,6 +35,7 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
         hash: The version's.
         context: Context variables, as they were.
         lookups: What was found, by lookup.
+        looked_up: The text of it that guardrails read as a document.
     """
 
     tenant: str
@@ -43,6 +44,7 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     hash: str = ""
     context: Mapping[str, Any] = {}
     lookups: Mapping[str, Any] = {}
+    looked_up: str = ""
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -219,6 +221,8 @@ class Captured(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 def inbound_of(captured: Captured, body: bytes, received_s: float = 0.0) -> Inbound:
     """Return the request as it came, with this body; its credential is not there any more.
 
+    A variant's model stands in an Azure path too, as it did for the call.
+
     Args:
         captured: The call.
         body: The client's, or what it was expanded to.
@@ -232,7 +236,7 @@ def inbound_of(captured: Captured, body: bytes, received_s: float = 0.0) -> Inbo
         path=captured.path,
         headers=captured.headers,
         query=captured.query,
-        path_model=captured.path_model,
+        path_model=captured.forced.get("model", captured.path_model) if captured.path_model else "",
         body=body,
         received_s=received_s,
         path_prompt=captured.path_prompt,

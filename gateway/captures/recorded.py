@@ -5,9 +5,11 @@ chose and reads the answer in the protocol that it was given in, so a call can b
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from gateway.captures.record import Captured, Heard
-from gateway.domain.call import Call, Completion, UpstreamRequest
+from gateway.domain.access import Principal
+from gateway.domain.call import Call, Completion, Inbound, UpstreamRequest
 from gateway.domain.deployment import Deployment
 from gateway.domain.tables import Entity, Page, Value, Write
 from gateway.errors import UpstreamError, UpstreamRejected
@@ -73,6 +75,28 @@ class Recorded:
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """Say what the recorded failure means."""
         return self._answered.classify(status, headers, body)
+
+
+class KnownCallers:
+    """Knows the callers of captured calls, by request; stands for `access.authenticate.Authenticator`."""
+
+    def __init__(self) -> None:
+        self.callers: dict[str, Principal] = {}
+
+    async def authenticate(self, inbound: Inbound) -> Principal:
+        """Return who made the captured call."""
+        return self.callers[inbound.request_id]
+
+
+class Collected:
+    """Keeps records for the report; stands for `metering.records.Recorder`."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Any] = {}
+
+    def add(self, record: Any) -> None:
+        """Take a usage record."""
+        self.records[record.request_id] = record
 
 
 class Nowhere:

@@ -78,7 +78,7 @@ class Recording(Street):
             captures=self.captures,
         )
         self.pipeline = assemble(self.parts)
-        sources = Sources(self.directory.product, rules, version, expand, lambda config: build_guard(config, workshop), parsed)
+        sources = Sources(self.directory.product, rules, version, version, expand, lambda config: build_guard(config, workshop), parsed)
         self.replaying = Replaying(self.captures, self.parts, sources)
 
     async def kept(self) -> list[Captured]:
