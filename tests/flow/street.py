@@ -107,10 +107,16 @@ def streamed(*steps: Step) -> Reply:
 class Street:
     """Everything a test looks at. `limiter`, `recorder` and the rest are the product's own."""
 
-    def __init__(self, catalog: Catalog | None = None, clock: FakeClock | None = None, upstream: FakeUpstream | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog | None = None,
+        clock: FakeClock | None = None,
+        upstream: FakeUpstream | None = None,
+        tables: FakeTables | None = None,
+    ) -> None:
         self.clock = clock or FakeClock()
         self.clock.advance(1000)  # no stamp is 0 by chance
-        self.tables = FakeTables()
+        self.tables = tables or FakeTables()
         self.upstream = upstream or FakeUpstream(self.clock)
         self.catalog = catalog or Catalog(models(), tuple(PRODUCTS.values()))
         self.directory = Directory(self.tables, self.catalog, PEPPER, self.clock)
@@ -132,25 +138,24 @@ class Street:
         async def current() -> Catalog:
             return self.catalog
 
-        self.pipeline = assemble(
-            Parts(
-                catalog=current,
-                guardian=self.guardian,
-                authenticator=Authenticator(Cached(self.directory.key_record, self.clock), PEPPER, ADMIN_KEY),
-                products=Cached(self.directory.product, self.clock),
-                limiter=self.limiter,
-                upstream=self.upstream,
-                counter=self.counter,
-                recorder=self.recorder,
-                health=self.health,
-                gates=self.gates,
-                caps=self.caps,
-                ids=ResponseIds(PEPPER),
-                clock=self.clock,
-                rng=random.Random(7),
-                request_timeout_s=REQUEST_TIMEOUT_S,
-            )
+        self.parts = Parts(
+            catalog=current,
+            guardian=self.guardian,
+            authenticator=Authenticator(Cached(self.directory.key_record, self.clock), PEPPER, ADMIN_KEY),
+            products=Cached(self.directory.product, self.clock),
+            limiter=self.limiter,
+            upstream=self.upstream,
+            counter=self.counter,
+            recorder=self.recorder,
+            health=self.health,
+            gates=self.gates,
+            caps=self.caps,
+            ids=ResponseIds(PEPPER),
+            clock=self.clock,
+            rng=random.Random(7),
+            request_timeout_s=REQUEST_TIMEOUT_S,
         )
+        self.pipeline = assemble(self.parts)
 
     async def key(self, product: str = "all") -> str:
         """Return the product's one key."""
