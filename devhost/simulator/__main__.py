@@ -21,6 +21,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--error-rate", type=float, default=0.0, help="share of requests that fail with 500, 0 to 1")
     parser.add_argument("--tpm", type=int, default=0, help="tokens per minute and deployment; 0 = no limit")
     parser.add_argument("--rpm", type=int, default=0, help="requests per minute and deployment; 0 = no limit")
+    parser.add_argument("--exact-tokens", action="store_true", help="count prompts as OpenAI does, not a token for four characters")
     options = parser.parse_args(arguments)
     if not 0 <= options.error_rate <= 1:
         parser.error("--error-rate must be between 0 and 1")
@@ -48,7 +49,7 @@ def _introduce(simulator: Simulator) -> None:
 async def _run(options: argparse.Namespace) -> int:
     config = SimulatorConfig(
         latency_ms=options.latency_ms, tokens_per_second=options.tokens_per_second,
-        error_rate=options.error_rate, tpm=options.tpm, rpm=options.rpm,
+        error_rate=options.error_rate, tpm=options.tpm, rpm=options.rpm, exact_tokens=options.exact_tokens,
     )  # fmt: skip
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -25,6 +25,7 @@ class SimulatorConfig:
         aws_key_id: the access key that /bedrock believes, and
         aws_secret: its secret; both are known to everybody.
         keep_requests: how many requests `/_sim/requests` remembers.
+        exact_tokens: whether prompts of chats and Responses are counted as OpenAI counts them, instead of a token for four characters.
         now_s: the clock of the one-minute windows; tests set their own.
     """
 
@@ -38,4 +39,5 @@ class SimulatorConfig:
     aws_key_id: str = AWS_KEY_ID
     aws_secret: str = AWS_SECRET
     keep_requests: int = 100
+    exact_tokens: bool = False
     now_s: Callable[[], float] = time.monotonic

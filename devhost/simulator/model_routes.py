@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from devhost.simulator import answers, embeddings, media, responses, wire
+from devhost.simulator import answers, embeddings, exact, media, responses, wire
 from devhost.simulator.engine import Engine, estimate
 from devhost.simulator.exchange import Exchange
 from devhost.simulator.faults import MODELS, Shape
@@ -150,6 +150,7 @@ class ModelRoutes:
         engine = self._engine
         check_chat(body, target.version)
         answer = answers.compose(body, name)
+        self._count_exactly(body, name, answer)
         estimated = estimate(body, answer)
         headers += engine.charge(name, estimated, answer, target.refuse_excess)
         options = body.get("stream_options") or {}
@@ -172,6 +173,7 @@ class ModelRoutes:
         engine = self._engine
         chat = self._responses.as_chat(body)
         answer = answers.compose(chat, name)
+        self._count_exactly(body, name, answer)
         estimated = estimate(chat, answer)
         headers += engine.charge(name, estimated, answer, target.refuse_excess)
         try:
@@ -182,6 +184,13 @@ class ModelRoutes:
                 await engine.send_whole(exchange, headers, orjson.dumps(document), shape, first_byte_s)
         finally:
             engine.provisioned.settle(name, estimated, answer.prompt_tokens + answer.completion_tokens())
+
+    def _count_exactly(self, body: dict[str, Any], name: str, answer: answers.Answer) -> None:
+        if self._engine.config.exact_tokens:
+            try:
+                answer.prompt_tokens = exact.count(body, name)
+            except ValueError as exc:
+                raise api_error(400, str(exc), code="invalid_image_format") from None
 
     def _headers(self, exchange: Exchange, target: Target, name: str) -> list[Header]:
         headers = [*next_ids(), (b"openai-processing-ms", b"%d" % round(self._engine.config.latency_ms))]

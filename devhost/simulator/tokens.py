@@ -1,6 +1,7 @@
 """Token counts without a tokenizer: cheap, deterministic, lossless when split.
 
-A token is at most four characters that are not spaces, with the space before them; the count of a prompt is its length / 4.
+A token is at most four characters that are not spaces, with the space before them; the count of a prompt is its length / 4
+(`exact.py` counts it as OpenAI does, where a simulator is started so).
 """
 
 import re

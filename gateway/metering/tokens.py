@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.domain.call import Call, Operation
-from gateway.metering.prompts import IMAGE_TOKENS, IMAGE_TOKENS_MINI, Prompt
+from gateway.metering.prompts import Prompt
 
 EXACT_UP_TO = 100_000  # characters of one prompt that are counted on the event loop
 EXACT_UP_TO_IN_THREAD = 500_000  # and in a thread: tiktoken lets the interpreter's lock go meanwhile. Not more: see above
@@ -126,7 +126,7 @@ class TokenCounter:
             exact_up_to: As for `count_text`, for all texts together.
         """
         model = model or call.model
-        prompt = Prompt(IMAGE_TOKENS_MINI if "gpt-4o-mini" in model else IMAGE_TOKENS)
+        prompt = Prompt(model)
         if call.operation is Operation.CHAT:
             prompt.add_chat(call.document)
         elif call.operation is Operation.MESSAGES:

@@ -216,7 +216,7 @@ def test_a_prompt_counts_as_the_cookbook_says(loaded: TokenCounter) -> None:
 )
 def test_what_is_not_text_is_estimated(loaded: TokenCounter, part: dict[str, Any], least: int, most: int) -> None:
     count = loaded.count_prompt(chat({"role": "user", "content": [{"type": "text", "text": "Hi"}, part]}))
-    assert not count.exact
+    assert count.exact == (part.get("image_url", {}).get("detail") == "low")
     assert least <= count.tokens - loaded.count_prompt(chat({"role": "user", "content": "Hi"})).tokens <= most
 
 
@@ -227,7 +227,7 @@ def test_images_cost_a_mini_model_more(loaded: TokenCounter) -> None:
 
 
 @pytest.mark.parametrize("name", ["tools", "functions", "response_format"])
-def test_schemas_count_as_their_json(loaded: TokenCounter, name: str) -> None:
+def test_what_is_no_function_counts_as_its_json(loaded: TokenCounter, name: str) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string", "description": "The city's name"}}}
     plain, with_schema = (loaded.count_prompt(chat({"role": "user", "content": "Hi"}, **over)) for over in ({}, {name: [schema]}))
     assert not with_schema.exact
@@ -236,8 +236,10 @@ def test_schemas_count_as_their_json(loaded: TokenCounter, name: str) -> None:
 
 def test_tool_calls_and_refusals_in_the_history_count(loaded: TokenCounter) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
-    assert not loaded.count_prompt(chat({"role": "assistant", "content": None, "tool_calls": [call]})).exact
-    assert loaded.count_prompt(chat({"role": "assistant", "content": None, "tool_calls": [call]})).tokens > 20
+    called = tokens("weather") + tokens('{"city": "Paris"}') + 3
+    assert loaded.count_prompt(chat({"role": "assistant", "content": None, "tool_calls": [call]})) == Count(3 + 4 + called, exact=False)
+    novel = {"id": "c", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}
+    assert loaded.count_prompt(chat({"role": "assistant", "content": None, "tool_calls": [novel]})).tokens > 3 + 4 + 10
     assert loaded.count_prompt(chat({"role": "assistant", "content": None, "refusal": "No."})) == Count(3 + 4 + tokens("No."), exact=True)
 
 

@@ -1,5 +1,6 @@
 """Anthropic's Messages are counted like chats: a bound here, because nothing is loaded."""
 
+import base64
 import json
 from typing import Any
 
@@ -10,7 +11,9 @@ from gateway.metering.tokens import TokenCounter
 from tests.builders import make_call
 
 FRAMING = 3 + 4  # of one message
-IMAGE = 85 + 8 * 170
+IMAGE = 1600  # the most
+
+GIF_300_250 = base64.b64encode(b"GIF89a" + (300).to_bytes(2, "little") + (250).to_bytes(2, "little") + bytes(20)).decode()
 
 
 def count(**document: Any) -> int:
@@ -35,6 +38,7 @@ def test_texts_count_wherever_they_stand() -> None:
     ("block", "tokens"),
     [
         ({"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}, IMAGE),
+        ({"type": "image", "source": {"type": "base64", "media_type": "image/gif", "data": GIF_300_250}}, 100),
         ({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "A" * 8000}}, 2000),
         ({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "A"}}, IMAGE),
     ],

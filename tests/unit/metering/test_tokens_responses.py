@@ -34,7 +34,7 @@ def test_texts_count_wherever_they_stand() -> None:
         {"type": "function_call_output", "call_id": "x", "output": "ghi"},
         {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "jklm"}]},
     ]
-    assert tokens(ask(input=items)) == EMPTY + len(items) * TURN + 13
+    assert tokens(ask(input=items)) == EMPTY + len(items) * TURN + 13 + 3  # around a call
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,7 @@ def test_what_is_not_text_is_estimated(part: dict[str, Any], least: int) -> None
 
 def test_tools_and_formats_count_and_a_screen_does() -> None:
     assert tokens(ask(input="", tools=[{"type": "function", "name": "x" * 50}])) > EMPTY + TURN + 50
+    assert tokens(ask(input="", tools=[{"type": "web_search", "name": "x" * 50}])) > EMPTY + TURN + 50
     assert tokens(ask(input="", text={"format": {"type": "text"}})) > EMPTY + TURN
     assert tokens(ask(input=[{"type": "computer_call_output", "call_id": "c", "output": {"image_url": "x" * 50}}])) > EMPTY + TURN + 50
 
