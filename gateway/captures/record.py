@@ -205,7 +205,8 @@ class Captured(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     def size(self) -> int:
         """What it takes in memory, in bytes, about."""
         answers = len(self.heard.body if self.heard else b"") + len(self.told.body if self.told else b"")
-        return 2048 + len(self.body) + len(self.upstream_body) + answers + sum(len(each.body) for each in self.changes)
+        made_of = len(msgspec.json.encode((self.source, self.history))) if self.source is not None or self.history else 0
+        return 2048 + len(self.body) + len(self.upstream_body) + answers + made_of + sum(len(each.body) for each in self.changes)
 
     @property
     def user(self) -> str:

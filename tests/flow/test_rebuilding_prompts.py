@@ -210,3 +210,22 @@ async def test_a_call_that_is_not_captured_is_rebuilt_from_its_record_its_versio
     assert proved(described, await street.rebuilt(described))
     other = msgspec.structs.replace(described, source=Source(DEFAULT_TENANT, name, 2))
     assert not proved(other, await street.rebuilt(other))
+
+
+async def test_what_a_call_would_do_is_explained_and_not_captured() -> None:
+    street = Prompted(catalog())
+    document = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "x"}]}
+    await street.call(document, headers={"x-gateway-explain": "true"})
+    assert street.upstream.requests == []
+    assert await street.kept() == []
+
+
+async def test_lookups_and_history_count_for_the_memory_that_waiting_captures_may_take() -> None:
+    street = Prompted(catalog())
+    street.upstream.will(completion(), completion())
+    document = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "long " * 10_000}]}
+    headers = {"x-gateway-session": "s1", "x-gateway-history": "use"}
+    for asked in (document, document | {"messages": [{"role": "user", "content": "x"}]}):
+        await street.call(asked, headers=headers)
+    first, second = await street.kept()
+    assert second.size > len(second.upstream_body) + len(first.body)
