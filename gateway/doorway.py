@@ -20,7 +20,7 @@ def authenticator_of(settings: Settings, memory: Memory, clock: Clock) -> Authen
             tenant: SigningKeys(KeySetEndpoint(keys_url(settings.entra.jwks_url, tenant)).fetch, tenant, clock)
             for tenant in settings.entra.tenants
         }
-        tokens = TokenVerifier(frozenset(settings.entra.audiences), keys, clock)
+        tokens = TokenVerifier(frozenset(settings.entra.audiences), keys, clock, settings.entra.claims)
     return Authenticator(
         memory.records,
         settings.key_pepper.encode(),

@@ -14,6 +14,10 @@ from gateway.settings_shapes import AlertSettings, DoorSettings, EntraSettings, 
 
 MIN_SECRET_CHARACTERS = 16
 HTTP_CLIENTS = ("httptools", "aiohttp")
+MAX_CLAIMS = 16
+# Attributes that the gateway itself says of a call; claims that are about the token, not about who has it.
+RESERVED_ATTRIBUTES = frozenset({"tenant", "product", "subscription", "user", "claimed_user", "session"})
+TOKENS_OWN_CLAIMS = frozenset({"iss", "aud", "exp", "nbf", "iat", "tid", "ver", "aio", "rh", "uti", "nonce", "sid"})
 
 NAMES = (
     "GATEWAY_CATALOG",
@@ -30,6 +34,7 @@ NAMES = (
     "GATEWAY_ENTRA_TENANT_ID",
     "GATEWAY_ENTRA_AUDIENCE",
     "GATEWAY_ENTRA_JWKS_URL",
+    "GATEWAY_ENTRA_CONTEXT_CLAIMS",
     "GATEWAY_TRUSTED_FRONT_DOOR_ID",
     "GATEWAY_REQUIRE_FRONT_DOOR",
     "GATEWAY_TRUSTED_HOPS",
@@ -55,6 +60,8 @@ _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _VAULTS = re.compile(r"vault(?:\.[a-z0-9-]+){2,}|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?")
 _SERVICE = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]+)?|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?")
 _HOSTS = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?")
+_CLAIM = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,127}")
+_ATTRIBUTE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _KEYS_URL = re.compile(r"https://[^/\s]+/\S*|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?/\S*")
 
 
@@ -139,7 +146,28 @@ def _entra(env: Mapping[str, str], faults: list[str]) -> EntraSettings:
         faults.append("GATEWAY_ENTRA_AUDIENCE must name the gateway's own application (api://… or its client id) where tokens are accepted")
     if url and not _KEYS_URL.fullmatch(url):
         faults.append("GATEWAY_ENTRA_JWKS_URL must be an https:// address; http:// is for loopback only")
-    return EntraSettings(tenants, audiences, url)
+    return EntraSettings(tenants, audiences, url, _claims(env, faults))
+
+
+def _claims(env: Mapping[str, str], faults: list[str]) -> Mapping[str, str]:
+    """Return which claims become attributes: `claim`, or `claim=attribute`."""
+    name = "GATEWAY_ENTRA_CONTEXT_CLAIMS"
+    claims: dict[str, str] = {}
+    for each in _list(env, name):
+        claim, given, attribute = (part.strip() for part in each.partition("="))
+        attribute = attribute if given else claim
+        if not _CLAIM.fullmatch(claim) or claim in TOKENS_OWN_CLAIMS:
+            faults.append(f"{name}: {claim[:64]!r} is no claim about a caller, such as department or jobTitle=role")
+        elif not _ATTRIBUTE.fullmatch(attribute) or attribute in RESERVED_ATTRIBUTES:
+            rule = f"letters, digits, _ and -, a letter or _ first, none of {', '.join(sorted(RESERVED_ATTRIBUTES))}"
+            faults.append(f"{name}: {attribute[:64]!r} cannot be an attribute: {rule}")
+        elif claim in claims or attribute in claims.values():
+            faults.append(f"{name}: {each[:64]!r} names a claim or an attribute that another entry has")
+        else:
+            claims[claim] = attribute
+    if len(claims) > MAX_CLAIMS:
+        faults.append(f"{name} takes at most {MAX_CLAIMS} claims")
+    return claims
 
 
 def _door(env: Mapping[str, str], faults: list[str], trusted_hops: int) -> DoorSettings:

@@ -16,11 +16,13 @@ class EntraSettings(msgspec.Struct, frozen=True):
         tenants: Ids of Entra tenants, in small letters; empty where no token is.
         audiences: Our application's id URI and client id.
         jwks_url: Where the keys are, if not where Microsoft publishes them; `{tid}` in it stands for the tenant.
+        claims: Claims that become attributes of a call: claim → attribute.
     """
 
     tenants: tuple[str, ...] = ()
     audiences: tuple[str, ...] = ()
     jwks_url: str = ""
+    claims: Mapping[str, str] = {}
 
 
 class DoorSettings(msgspec.Struct, frozen=True):

@@ -166,7 +166,9 @@ class Authenticator:
             if Role.USER not in record.principal.roles:  # the subscription is for managing
                 roles -= CALLER
             user = identity.oid if identity.user else ""
-            return msgspec.structs.replace(record.principal, key_id=f"entra:{name}", roles=roles, user=user)
+            # The record is every token's of this identity; what one token says is put beside it, never into it.
+            attributes = {**record.principal.attributes, **identity.attributes}
+            return msgspec.structs.replace(record.principal, key_id=f"entra:{name}", roles=roles, user=user, attributes=attributes)
         raise PermissionDenied(
             f"no subscription names this identity; ask an administrator to add {' or '.join(names)} to the `identities` of one"
             " at /manage/subscriptions",

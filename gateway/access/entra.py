@@ -10,6 +10,9 @@ member that is there twice, base64 with another spelling, and a claim that is mi
 the application that asked for it (`azp`, in v1 `appid`) is an ID token: it says who signed in, and opens nothing, also where our
 own application is its audience. What cannot be trusted is never shown back: messages say what is wrong, and never what the token holds.
 
+Claims that the operator names become attributes of the call: texts, or lists of texts joined with commas. One that has another
+type, or is too long, is refused: to leave it out would let something else count in its place.
+
 A token is a user's where it carries scopes (`scp`); without any, or with `idtyp` app, it is an application's, a managed
 identity's among them.
 
@@ -20,6 +23,7 @@ claims"; RFC 7519; RFC 8725, sections 3.1 to 3.12 (read 2026-11-22).
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -29,6 +33,7 @@ from gateway.domain.strict_json import parse_object
 from gateway.errors import AuthenticationError, RequestError
 
 MAX_CHARACTERS = 16 * 1024
+MAX_ATTRIBUTE_CHARACTERS = 256
 SKEW_S = 60.0
 
 _LOOKS = re.compile(r"eyJ[^.]*\.[^.]*\.[^.]*\Z")
@@ -46,11 +51,13 @@ class Trust(msgspec.Struct, frozen=True):
         home: The id of the operator's own Entra tenant: its roles alone make administrators of the gateway.
         tenants: Ids of all that count, in small letters.
         audiences: Our application's id URI and client id.
+        claims: Which claims become attributes: claim → attribute.
     """
 
     home: str
     tenants: frozenset[str]
     audiences: frozenset[str]
+    claims: Mapping[str, str] = {}
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -63,6 +70,7 @@ class Identity(msgspec.Struct, frozen=True):
         user: A person has signed in; false for applications and managed identities.
         roles: Those of its roles that are ours.
         expires_at: Unix seconds.
+        attributes: What the claims say that the operator named; of this token alone.
     """
 
     tenant: str
@@ -71,6 +79,7 @@ class Identity(msgspec.Struct, frozen=True):
     user: bool
     roles: frozenset[Role]
     expires_at: int
+    attributes: Mapping[str, str] = {}
 
     def is_over(self, now_unix_s: float) -> bool:
         """Tell whether the token has expired, allowing for clocks that differ."""
@@ -132,12 +141,14 @@ def read(text: str, trust: Trust, now_unix_s: float) -> Unproved:
         raise refused("it is no signed JSON web token")
     header, body, signature = (_decode(part) for part in parts)
     kid = _key_id(_object(header))
+    document = _object(body)
     try:
-        claims = msgspec.convert(_object(body), _Claims)
+        claims = msgspec.convert(document, _Claims)
     except msgspec.ValidationError as exc:
         raise refused("a claim is missing or of the wrong type; send an Entra ID access token") from exc
     _judge(claims, trust, now_unix_s)
-    return Unproved(kid, _identity(claims, trust.home), f"{parts[0]}.{parts[1]}".encode(), signature)
+    identity = _identity(claims, trust.home, _attributes(document, trust.claims))
+    return Unproved(kid, identity, f"{parts[0]}.{parts[1]}".encode(), signature)
 
 
 def refused(why: str) -> AuthenticationError:
@@ -194,7 +205,23 @@ def _judge(claims: _Claims, trust: Trust, now_unix_s: float) -> None:
         raise refused("it does not say who it is, by oid, azp or appid")
 
 
-def _identity(claims: _Claims, home: str) -> Identity:
+def _attributes(document: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, str]:
+    attributes: dict[str, str] = {}
+    for claim, attribute in wanted.items():
+        value = document.get(claim)
+        if value is None:
+            continue
+        texts = value if isinstance(value, list) else [value]
+        if not all(isinstance(each, str) for each in texts):
+            raise refused(f"its claim {claim!r} is neither a text nor a list of texts")
+        text = ",".join(texts)
+        if len(text) > MAX_ATTRIBUTE_CHARACTERS:
+            raise refused(f"its claim {claim!r} has more than {MAX_ATTRIBUTE_CHARACTERS} characters; ask the operator to leave it out")
+        attributes[attribute] = text
+    return attributes
+
+
+def _identity(claims: _Claims, home: str, attributes: Mapping[str, str]) -> Identity:
     user = bool(claims.scp) and claims.idtyp in {"", "user"}
     if user and not claims.oid:
         raise refused("it does not say which user it is of, by oid")
@@ -207,4 +234,5 @@ def _identity(claims: _Claims, home: str) -> Identity:
         # Each tenant's own administrators assign roles in it, and they run their organisation, not the gateway.
         roles=roles if claims.tid == home else roles - {Role.ADMIN},
         expires_at=claims.exp,
+        attributes=attributes,
     )

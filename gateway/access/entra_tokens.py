@@ -24,10 +24,13 @@ class TokenVerifier:
         audiences: Our application's id URI and client id.
         keys: Each accepted tenant's keys, by the tenant's id in small letters; the first tenant is the operator's own.
         clock: The time of day.
+        claims: Which claims become attributes: claim → attribute.
     """
 
-    def __init__(self, audiences: frozenset[str], keys: Mapping[str, SigningKeys], clock: Clock) -> None:
-        self._trust = Trust(next(iter(keys), ""), frozenset(keys), audiences)
+    def __init__(
+        self, audiences: frozenset[str], keys: Mapping[str, SigningKeys], clock: Clock, claims: Mapping[str, str] | None = None
+    ) -> None:
+        self._trust = Trust(next(iter(keys), ""), frozenset(keys), audiences, claims or {})
         self._keys = keys
         self._clock = clock
         self._verified: OrderedDict[bytes, Identity] = OrderedDict()
