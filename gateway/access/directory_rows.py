@@ -27,9 +27,15 @@ def values_of(thing: msgspec.Struct) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for field in msgspec.structs.fields(thing):
         value = getattr(thing, field.name)
-        if field.name not in _KEYS and value != field.default:
+        if field.name not in _KEYS and not _is_default(field, value):
             values[field.name] = str(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
     return values
+
+
+def _is_default(field: msgspec.structs.FieldInfo, value: object) -> bool:
+    if field.default_factory is not msgspec.NODEFAULT:  # of what can be changed, such as {}
+        return bool(value == field.default_factory())
+    return bool(value == field.default)
 
 
 def thing_of[T: msgspec.Struct](entity: Entity, kind: type[T], **keys: str) -> Stored[T]:

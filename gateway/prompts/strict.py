@@ -12,7 +12,7 @@ r"""The template language of tenants' prompts: places for values, and nothing th
 Without `|…` the place decides. In a fenced block that begins with a line of three backticks and `json`, a value becomes JSON; between
 quotes there, the inside of a JSON string. Between an XML tag and the one that closes it (`<doc>…</doc>`), and in that tag's
 attributes, it is escaped for XML. Anywhere else it stands as it is. What is no text is written as JSON before that. JSON never holds
-`<`, `>` and `&`, so that a JSON block within a tag is safe for both. A character that XML cannot hold becomes U+FFFD.
+`<`, `>`, `&`, U+FFFE and U+FFFF, so that a JSON block within a tag is safe for both. A character that XML cannot hold becomes U+FFFD.
 """
 
 import bisect
@@ -27,6 +27,7 @@ from gateway.domain.prompts import Partial
 from gateway.errors import PromptError
 
 MAX_DEPTH = 16  # members of one place
+MAX_CHARACTERS = 1_000_000  # of a template with its partials filled in: a short one can include a long one often
 REMEMBERED = 2048  # compiled texts
 
 type Escape = Callable[[Any], str]
@@ -39,7 +40,8 @@ _FENCE = re.compile(r"^[ \t]*```json[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MUL
 _TAG = re.compile(r"<(/?)([A-Za-z_][A-Za-z0-9_.:-]*)((?:\s[^<>]*)?)>")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;", "\r": "&#13;"})
-_SAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+_SAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\ufffe": "\\ufffe", "\uffff": "\\uffff"})
+_QUOTE = re.compile(r'\\.|"', re.DOTALL)
 _encode = msgspec.json.encode
 
 
@@ -85,13 +87,17 @@ def partials_in(text: str) -> frozenset[str]:
 
 
 def expanded(text: str, partials: Mapping[str, Partial]) -> str:
-    """Return a template with its partials filled in; PromptError names one that is not pinned."""
+    """Return a template with its partials filled in; PromptError names one that is not pinned, or says that it grows too long."""
+    left = MAX_CHARACTERS - len(text)
 
     def fill(found: re.Match[str]) -> str:
+        nonlocal left
         if found[1]:
             return found[1]
         if (partial := partials.get(found[2])) is None:
             raise PromptError(f"includes {found[2][:80]!r}, which is not pinned with this version")
+        if (left := left - len(partial.text)) < 0:
+            raise PromptError(f"has with what it includes more than {MAX_CHARACTERS} characters; include less")
         return partial.text
 
     return _PARTIAL.sub(fill, text) if "{{>" in text else text
@@ -99,7 +105,7 @@ def expanded(text: str, partials: Mapping[str, Partial]) -> str:
 
 @functools.lru_cache(maxsize=REMEMBERED)
 def compiled(text: str) -> tuple[Piece, ...]:
-    """Return a template's pieces: literal texts, and places.
+    """Return a template's pieces: literal texts, and places. Takes time that grows as the text does, whatever is in it.
 
     Args:
         text: With its partials filled in.
@@ -107,54 +113,67 @@ def compiled(text: str) -> tuple[Piece, ...]:
     Raises:
         PromptError: Saying what is wrong with it and where; its `param` is the caller's to give.
     """
-    pieces: list[Piece] = []
-    escape_at = _escapes(text)
-    end = 0
+    tokens = []
     for found in _TOKEN.finditer(text):
+        if found[0] == "{{":  # no other is looked for: each would be searched for its end through the whole text
+            raise PromptError(f"has '{{{{' without '}}}}' in line {_line(text, found)}; write \\{{{{ for two braces")
+        tokens.append(found)
+    escape_at = _escapes(text, tokens)
+    pieces: list[Piece] = []
+    end = 0
+    for found in tokens:
         pieces.append(text[end : found.start()])
         end = found.end()
         pieces.append("{{" if found[0][0] == "\\" else _place(text, found, escape_at))
     pieces.append(text[end:])
-    return tuple(_merged(pieces))
+    return _merged(pieces)
 
 
 def _place(text: str, found: re.Match[str], escape_at: Callable[[int], Escape]) -> Place:
-    line = text.count("\n", 0, found.start()) + 1
-    if found[1] is None:
-        raise PromptError(f"has '{{{{' without '}}}}' in line {line}; write \\{{{{ for two braces")
     read = _PLACE.fullmatch(found[1])
     if read is None:
-        raise PromptError(f"has in line {line} {found[0][:64]!r}, which is no variable; write \\{{{{ for two braces")
+        raise PromptError(f"has in line {_line(text, found)} {found[0][:64]!r}, which is no variable; write \\{{{{ for two braces")
     name, *members = read[1].split(".")
     if len(members) > MAX_DEPTH:
-        raise PromptError(f"goes down {len(members)} members in line {line}; {MAX_DEPTH} is the most")
+        raise PromptError(f"goes down {len(members)} members in line {_line(text, found)}; {MAX_DEPTH} is the most")
     if read[2] and read[2] not in _ESCAPES:
-        raise PromptError(f"has in line {line} |{read[2][:32]}; there are |json, |xml and |raw")
+        raise PromptError(f"has in line {_line(text, found)} |{read[2][:32]}; there are |json, |xml and |raw")
     if name in {"context", "lookups"} and not members:
-        raise PromptError(f"has in line {line} {name!r} alone; name a member of it, such as {{{{{name}.NAME}}}}")
+        raise PromptError(f"has in line {_line(text, found)} {name!r} alone; name a member of it, such as {{{{{name}.NAME}}}}")
     return Place(name, tuple(members), _ESCAPES[read[2]] if read[2] else escape_at(found.start()))
 
 
-def _merged(pieces: Iterable[Piece]) -> list[Piece]:
+def _line(text: str, found: re.Match[str]) -> int:
+    return text.count("\n", 0, found.start()) + 1
+
+
+def _merged(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
     made: list[Piece] = []
-    for piece in pieces:
-        if isinstance(piece, str) and made and isinstance(made[-1], str):
-            made[-1] += piece
-        elif piece:
+    literals: list[str] = []
+    for piece in (*pieces, None):
+        if isinstance(piece, str):
+            literals.append(piece)
+            continue
+        if literal := "".join(literals):
+            made.append(literal)
+        literals.clear()
+        if piece is not None:
             made.append(piece)
-    return made
+    return tuple(made)
 
 
-def _escapes(text: str) -> Callable[[int], Escape]:
+def _escapes(text: str, tokens: Iterable[re.Match[str]]) -> Callable[[int], Escape]:
     """Return what tells how a value is written at a position."""
     fences = [found.span(1) for found in _FENCE.finditer(text)] if "```json" in text else []
     elements = _elements(text) if "</" in text else []
     fence_starts, element_starts = [start for start, _ in fences], [start for start, _ in elements]
+    quotes = _quotes(text, tokens, fences) if fences else []
 
     def escape_at(at: int) -> Escape:
         index = bisect.bisect_right(fence_starts, at) - 1
         if index >= 0 and at < fences[index][1]:
-            return inside_json_string if _in_string(text[fences[index][0] : at]) else as_json
+            before = bisect.bisect_left(quotes, at) - bisect.bisect_left(quotes, fences[index][0])
+            return inside_json_string if before % 2 else as_json
         index = bisect.bisect_right(element_starts, at) - 1
         return as_xml if index >= 0 and at < elements[index][1] else plain
 
@@ -180,5 +199,12 @@ def _elements(text: str) -> list[tuple[int, int]]:
     return outermost
 
 
-def _in_string(before: str) -> bool:
-    return bool(re.sub(r"\\.", "", re.sub(r"\{\{.*?\}\}", "", before)).count('"') % 2)
+def _quotes(text: str, tokens: Iterable[re.Match[str]], fences: Iterable[tuple[int, int]]) -> list[int]:
+    """Return where in fences a JSON string begins or ends: what stands in a place is neither."""
+    parts: list[str] = []
+    end = 0
+    for found in tokens:
+        parts += (text[end : found.start()], " " * len(found[0]))
+        end = found.end()
+    blanked = "".join((*parts, text[end:]))
+    return [found.start() for span in fences for found in _QUOTE.finditer(blanked, *span) if found[0] == '"']

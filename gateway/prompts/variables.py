@@ -17,6 +17,8 @@ from gateway.errors import PromptError
 
 RESERVED = frozenset({"context", "lookups"})
 MAX_VARIABLES = 256
+MAX_BYTES = 256 * 1024  # of all together, as JSON
+_SURELY_SHORT = 1024  # characters of a text that need no counting
 _FLAT = frozenset({"type", "properties", "required", "additionalProperties", "title", "description", "$schema"})
 _PLAIN = frozenset({"type", "title", "description", "default"})
 _NAMED = re.compile(r"\$\.([^\s.\[]+)")
@@ -94,6 +96,8 @@ def checked(
     """
     if len(variables) > MAX_VARIABLES:
         raise PromptError(f"'{param}' takes at most {MAX_VARIABLES} variables", param=param, code="invalid_variable")
+    if not _surely_few(variables) and len(msgspec.json.encode(variables)) > MAX_BYTES:
+        raise PromptError(f"'{param}' takes at most {MAX_BYTES // 1024} KB as JSON", param=param, code="invalid_variable")
     if not RESERVED.isdisjoint(variables):
         raise unknown_variable(min(RESERVED & variables.keys()), needed, param)
     if inputs is not None:
@@ -103,6 +107,11 @@ def checked(
     if len(variables) > len(needed):
         raise unknown_variable(min(variables.keys() - set(needed)), needed, param)
     return variables
+
+
+def _surely_few(variables: Mapping[str, Any]) -> bool:
+    """Tell at a glance that they are far below MAX_BYTES: a few short texts, of which no character takes over six bytes."""
+    return len(variables) <= 20 and all(type(value) is str and len(name) + len(value) <= _SURELY_SHORT for name, value in variables.items())
 
 
 def missing_variable(name: str, param: str) -> PromptError:

@@ -50,3 +50,8 @@ def test_a_row_keeps_attributes() -> None:
     subscription = make_subscription(id="sub_1", attributes={"role": "lead"})
     entity = Entity("contoso", "sub_1", values_of(subscription), "")
     assert subscription_of(entity).value == subscription
+
+
+def test_a_row_holds_no_attributes_where_there_are_none() -> None:
+    assert "attributes" not in values_of(make_subscription(id="sub_1"))
+    assert "attributes" not in values_of(DEFAULT)
