@@ -1,6 +1,6 @@
 """`make bench`: what the gateway adds, against the barest forwarder, interleaved in one run.
 
-    python -m bench [plain] [stream] [failover] [imports] [spill] [limits] [guards] [--rounds N] [--seconds S] [--worker]
+    python -m bench [plain] [stream] [failover] [imports] [spill] [limits] [guards] [prompts] [--rounds N] [--seconds S] [--worker]
 
 Absolute figures depend on the machine; the ratios are what to compare. Servers listen on loopback only, loads are bounded.
 """
@@ -13,7 +13,7 @@ import sys
 
 import uvloop
 
-from bench import guards, imports, limits, load, servers, spill
+from bench import guards, imports, limits, load, prompts, servers, spill
 
 
 def body(question: str, times: int = 3, **more: object) -> bytes:
@@ -33,7 +33,7 @@ PATH = "/v1/chat/completions"
 AZURE_PATH = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
 
 
-WHAT = ["plain", "stream", "failover", "imports", "spill", "limits", "guards"]
+WHAT = ["plain", "stream", "failover", "imports", "spill", "limits", "guards", "prompts"]
 
 type Target = tuple[int, str, str, int]  # port, path, key, process id
 
@@ -145,7 +145,7 @@ if __name__ == "__main__":
         "what",
         nargs="*",
         default=["plain", "stream", "imports", "spill"],
-        help=f"{', '.join(WHAT)}; by default all but failover, limits and guards",
+        help=f"{', '.join(WHAT)}; by default all but failover, limits, guards and prompts",
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of load per server and round")
@@ -157,5 +157,7 @@ if __name__ == "__main__":
         spill.main()
     if "limits" in chosen.what:
         limits.main(chosen.seconds)
+    if "prompts" in chosen.what:
+        prompts.main()
     if {"plain", "stream", "failover", "guards"} & set(chosen.what):
         uvloop.run(main(chosen))
