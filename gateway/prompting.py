@@ -226,7 +226,7 @@ def _assign(experiment: Experiment, principal: Principal, labels: Labels, reques
 
 def _expose(draft: Draft, assignment: Assignment | None) -> None:
     if assignment is not None and assignment.exposed:
-        draft.experiment, draft.variant = assignment.experiment.id, assignment.variant.id
+        draft.experiment, draft.variant = assignment.experiment.recorded, assignment.variant.id
 
 
 def _history_mode(inbound: Inbound, labels: Labels) -> str:

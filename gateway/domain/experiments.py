@@ -127,6 +127,11 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     phases: tuple[Phase, ...] = ()
     label_moved: bool = False
 
+    @property
+    def recorded(self) -> str:
+        """As records name it: `shared/ID` for a shared one, since a tenant's own may have the same id."""
+        return self.id if self.tenant else f"shared/{self.id}"
+
 
 class Assignment(msgspec.Struct, frozen=True):
     """Which variant a call got.

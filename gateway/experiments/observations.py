@@ -169,7 +169,7 @@ def metrics_of(experiment: Experiment) -> tuple[str, ...]:
 
 def is_of(experiment: Experiment, values: Mapping[str, Value]) -> bool:
     """Return whether a usage record is one of the experiment's calls."""
-    return values.get("experiment") == experiment.id and values.get("tenant") == (experiment.tenant or values.get("tenant"))
+    return values.get("experiment") == experiment.recorded and values.get("tenant") == (experiment.tenant or values.get("tenant"))
 
 
 def seen_in(experiment: Experiment, request_id: str, values: Mapping[str, Value]) -> Seen:
@@ -220,7 +220,7 @@ def _count(experiment: Experiment, tally: Tally, key: str, vote: Vote) -> None:
     if vote.session_id:
         session = unit_key(vote.tenant, vote.subscription, vote.session_id)
         tally.vote(key, session if experiment.unit == "session" else tally.unit_of(session), "", metric, vote.value)
-    elif vote.experiment == experiment.id and vote.called_at is not None and vote.called_at >= (experiment.started_at or vote.called_at):
+    elif vote.experiment == experiment.recorded and vote.called_at and vote.called_at >= (experiment.started_at or vote.called_at):
         name = {"user": vote.user, "session": vote.session, "request": vote.request_id}[experiment.unit]
         tally.vote(key, unit_key(vote.tenant, vote.subscription, name), vote.variant, metric, vote.value)
 

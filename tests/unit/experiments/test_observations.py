@@ -69,7 +69,15 @@ async def test_the_same_name_in_another_subscription_or_tenant_is_another_unit(t
     await record(tables, START + MINUTE, subscription="sub_2")
     await record(tables, START + MINUTE, tenant="fabrikam")
     assert (await known(seen)).tally.variants["control"].units == 2
-    assert (await known(seen, experiment(tenant=""))).tally.variants["control"].units == 3
+
+
+async def test_a_shared_experiment_and_a_tenants_own_of_the_same_id_are_two(tables: FakeTables, seen: Observations) -> None:
+    shared = experiment(tenant="")
+    await record(tables, START + MINUTE)
+    for tenant in ("contoso", "fabrikam"):
+        await record(tables, START + MINUTE, tenant=tenant, experiment=shared.recorded)
+    assert (await known(seen)).tally.variants["control"].units == 1
+    assert (await known(seen, shared)).tally.variants["control"].units == 2
 
 
 @pytest.mark.parametrize(("unit", "units"), [("user", 1), ("session", 2), ("request", 3)])
