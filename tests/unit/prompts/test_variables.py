@@ -41,6 +41,13 @@ def test_the_quick_look_and_the_full_check_agree(schema: dict[str, Any], variabl
     assert (refused.value.status, (refused.value.param or "").partition(".")[0]) == (400, "v")
 
 
+@pytest.mark.parametrize("kind", ["string", "boolean", "integer", "number"])
+@pytest.mark.parametrize("value", ["", "1", True, 0, 1, 1.0, 1.5, None, [], {}], ids=repr)
+def test_the_quick_look_takes_no_value_for_another_type(kind: str, value: Any) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": kind}}}
+    assert JsonForm(schema).accepts(json.dumps({"a": value})) or not Inputs(schema).fits_at_once({"a": value})
+
+
 @given(st.sets(NAMES), st.dictionaries(NAMES, VALUES))
 def test_without_a_schema_the_templates_names_are_needed_and_no_others(needed: set[str], variables: dict[str, Any]) -> None:
     if needed == variables.keys():
