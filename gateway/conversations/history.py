@@ -6,8 +6,9 @@
 
 Rules: but for the tenant, keys hold keyed hashes. A row is a whole turn, under its request's id: two calls at once both stay, and
 what is written twice is there once. Ids sort by time, and reversed ones put the newest turn first, so loading is one query. What
-is larger than a row takes lies in a blob. A conversation lives until `ttl_days` after its last turn. Each row is sealed with a key
-of its own (HKDF-SHA-256 of the pepper, partition and row), which are associated data too.
+is larger than a row takes lies in a blob. What says when something may expire is written first, so a blob whose row failed is
+deleted, too. A conversation lives until `ttl_days` after its last turn. Each row is sealed with a key of its own (HKDF-SHA-256 of
+the pepper, partition and row), which are associated data too.
 
 Must not: show a text in a message or a log. Source: RFC 5869; NIST SP 800-38D (read 2026-11-22).
 """
@@ -32,6 +33,7 @@ TABLE = CONTAINER = "conversations"
 SHARDS = "0123456789abcdef"
 MAX_ROW_BYTES = 400_000
 _CELL_BYTES, _NONCE_BYTES, _NAME_CHARS, _MOST = 60_000, 12, 24, 1000
+_IN_PROGRESS = datetime.timedelta(days=1)  # no call takes so long
 _REVERSED = str.maketrans("0123456789abcdef", "fedcba9876543210")
 _PURPOSE = b"gateway: conversations, 1"
 
@@ -78,22 +80,19 @@ class Histories:
         Raises:
             StoreUnavailable: The store does not answer, or what it holds cannot be read.
         """
-        page = await self._tables.query(TABLE, partition=self._partition(owner), limit=max(1, min(max_messages, _MOST)))
-        if not page.entities or _expiry(page.entities[0]) <= self._clock.utc():
-            return Past()
         turns: list[list[dict[str, Any]]] = []
-        room, later = max_messages, None
-        for row in page.entities:
-            if later is not None and _expiry(row) <= later:  # that conversation was over before the next turn began a new one
-                return Past(_joined(turns))
+        room, later = max_messages, self._clock.utc()
+        async for row in self._rows(self._partition(owner), limit=max(1, min(max_messages, _MOST))):
+            if _expiry(row) <= later:  # that conversation was over before the next turn began a new one
+                break
             at = row.values.get("at")
-            later = at if isinstance(at, datetime.datetime) else None
+            later = at if isinstance(at, datetime.datetime) else later
             turn = await self._open(row)
             if len(turn) > room:
                 return Past(_joined(turns), complete=False)
             room -= len(turn)
             turns.append(turn)
-        return Past(_joined(turns), complete=page.continuation is None)
+        return Past(_joined(turns))
 
     async def append(self, owner: Owner, request_id: str, turn: Sequence[Mapping[str, Any]], ttl_days: int) -> bool:
         """Add a turn; False where this request's is there already.
@@ -106,13 +105,13 @@ class Histories:
         expires_at = now + datetime.timedelta(days=ttl_days)
         sealed = await asyncio.to_thread(self._seal, partition, row, turn)
         values: dict[str, Value] = {"expires_at": expires_at, "at": now}
+        index = f"expires|{partition[-_NAME_CHARS]}"
+        await self._tables.upsert(TABLE, index, f"{expires_at:%Y%m%d}|{partition}", {"partition": partition})
         if len(sealed) > MAX_ROW_BYTES:
             await self._blobs.put(CONTAINER, f"{partition}/{row}", sealed)
             values["blob"] = True
         else:
             values |= {f"d{at // _CELL_BYTES}": sealed[at : at + _CELL_BYTES] for at in range(0, len(sealed), _CELL_BYTES)}
-        index = f"expires|{partition[-_NAME_CHARS]}"
-        await self._tables.upsert(TABLE, index, f"{expires_at:%Y%m%d}|{partition}", {"partition": partition})
         try:
             await self._tables.insert(TABLE, partition, row, values)
         except EntityExists:
@@ -138,30 +137,46 @@ class Histories:
             rows = [each async for each in self._rows(f"expires|{shard}", below)]
             for each in rows:
                 partition = str(each.values["partition"])
-                newest = (await self._tables.query(TABLE, partition=partition, limit=1)).entities
-                over = not newest or _expiry(newest[0]) <= now
-                if newest and over:
+                newest = await self._first(partition=partition)
+                over = newest is None or _expiry(newest) <= now
+                if over:
                     deleted += await self._erase(partition, now)
                 if over or each.row < f"{now:%Y%m%d}":
                     with contextlib.suppress(EntityChanged):
                         await self._tables.delete(TABLE, each.partition, each.row)
         return deleted
 
-    async def _erase(self, partition: str, over_at: datetime.datetime | None) -> int:
+    async def _erase(self, partition: str, over_at: datetime.datetime | None) -> bool:
+        """Delete a conversation, or what of it is over; tells whether there was one."""
         rows = [each async for each in self._rows(partition)]
-        for row in reversed(rows):  # the newest last: until it is gone, a purge that was cut short is done again
-            if over_at is not None and _expiry(row) > over_at:
-                continue
-            if row.values.get("blob"):
-                await self._blobs.delete(CONTAINER, f"{partition}/{row.row}")
+        going = {each.row for each in rows if over_at is None or _expiry(each) <= over_at}
+        staying = {each.row for each in rows} - going
+        prefix, after = f"{partition}/", None
+        while names := await self._blobs.list(CONTAINER, prefix, after=after):
+            after = names[-1]
+            for row in [each.removeprefix(prefix) for each in names]:
+                # One without a row: its row was never written, or is about to be. That one has an index row of its own.
+                if row in going or (row not in staying and (over_at is None or _begun(row) < over_at - _IN_PROGRESS)):
+                    await self._blobs.delete(CONTAINER, prefix + row)
+        for row in sorted(going, reverse=True):  # the newest last: until it is gone, a purge that was cut short is done again
             with contextlib.suppress(EntityChanged):
-                await self._tables.delete(TABLE, partition, row.row)
+                await self._tables.delete(TABLE, partition, row)
         return bool(rows)
 
-    async def _rows(self, partition: str, below: str | None = None) -> AsyncIterator[Entity]:
+    async def _rows(self, partition: str, below: str | None = None, limit: int = _MOST) -> AsyncIterator[Entity]:
+        async for each in self._found(limit, partition=partition, row_below=below):
+            yield each
+
+    async def _first(self, **where: str) -> Entity | None:
+        async for each in self._found(1, **where):
+            return each
+        return None
+
+    async def _found(self, limit: int, **where: str | None) -> AsyncIterator[Entity]:
+        """Return what a query finds. A page may be empty and have a continuation: only one without has nothing after it."""
         after = None
         while True:
-            page = await self._tables.query(TABLE, partition=partition, row_below=below, continuation=after)
+            page = await self._tables.query(TABLE, limit=limit, continuation=after, **where)
             for each in page.entities:
                 yield each
             if (after := page.continuation) is None:
@@ -169,8 +184,8 @@ class Histories:
 
     async def _partitions(self, tenant: str) -> AsyncIterator[str]:
         start, end = f"{tenant}|", f"{tenant}}}"
-        while page := (await self._tables.query(TABLE, partition_from=start, partition_below=end, limit=1)).entities:
-            partition = page[0].partition
+        while (found := await self._first(partition_from=start, partition_below=end)) is not None:
+            partition = found.partition
             if partition.rpartition("|")[0].count("|") == 2 + tenant.count("|"):
                 yield partition
             start = partition + "\x20"
@@ -217,6 +232,11 @@ class Histories:
 
 def _joined(turns: list[list[dict[str, Any]]]) -> tuple[dict[str, Any], ...]:
     return tuple(message for turn in reversed(turns) for message in turn)
+
+
+def _begun(row: str) -> datetime.datetime:
+    """Return when the request of a turn came in: its id says so."""
+    return datetime.datetime.fromtimestamp(int(row.translate(_REVERSED)[:12], 16) / 1000, datetime.UTC)
 
 
 def _expiry(row: Entity) -> datetime.datetime:

@@ -26,14 +26,20 @@ from gateway.errors import StoreUnavailable
 
 
 class FakeTables:
-    """See `ports.Tables`. `down` makes everything fail; `gate`, where there is one, holds every call until it is set."""
+    """See `ports.Tables`.
+
+    `down` makes everything fail; `gate`, where there is one, holds every call until it is set; `sparse` puts an empty page that has
+    a continuation before every page, as the service may.
+    """
 
     def __init__(self) -> None:
         self.data: dict[tuple[str, str, str], Entity] = {}
         self.transactions: list[tuple[str, int]] = []
         self.calls = 0
         self.down = False
+        self.sparse = False
         self.gate: asyncio.Event | None = None
+        self._told_empty: set[str] = set()
         self._etags = itertools.count(1)
 
     def rows(self, table: str) -> list[Entity]:
@@ -88,6 +94,8 @@ class FakeTables:
         if partition is not None:  # then it rules, and not the range
             partition_from = partition_below = None
         await self._arrive()
+        if self.sparse and (empty := self._empty(continuation)) is not None:
+            return empty
         found = [
             entity
             for entity in self.rows(table)
@@ -103,6 +111,15 @@ class FakeTables:
 
     async def close(self) -> None:
         """Nothing to let go."""
+
+    def _empty(self, continuation: str | None) -> Page | None:
+        """Return an empty page to whoever was not told one just before."""
+        if continuation in self._told_empty:
+            self._told_empty.discard(continuation)
+            return None
+        again = continuation or pack_continuation(None, None)
+        self._told_empty.add(again)
+        return Page([], again)
 
     async def _arrive(self) -> None:
         self.calls += 1

@@ -13,6 +13,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTables
 
 DAY_S = 86_400
+LARGE = "x" * 250_000
 ANNA = Owner("contoso", "sub_1", "anna", "s-1")
 OTHERS = (Owner("contoso", "sub_1", "anna", "s-2"), Owner("contoso", "sub_1", "ben", "s-1"), Owner("contoso", "sub_2", "anna", "s-1"))
 ELSEWHERE = Owner("fabrikam", "sub_1", "anna", "s-1")
@@ -108,3 +109,77 @@ async def test_a_conversation_ends_so_long_after_its_last_turn_and_a_new_one_beg
     kept.clock.advance(31 * DAY_S)
     assert await kept.histories.purge() == 1
     assert kept.tables.rows(TABLE) == []
+
+
+async def test_a_page_without_rows_is_not_the_end() -> None:
+    kept = Kept()
+    kept.tables.sparse = True
+    for owner in (ANNA, *OTHERS):
+        await kept.say(owner, "a")
+    for text in ("b", "c"):
+        await kept.say(ANNA, text)
+    assert await kept.said(ANNA) == ["a", "a!", "b", "b!", "c", "c!"]
+    assert await kept.histories.purge() == 0
+    assert await kept.histories.erase_many("contoso", user="ben") == 1
+    kept.clock.advance(20 * DAY_S)
+    await kept.say(ANNA, "d")
+    kept.clock.advance(11 * DAY_S)
+    assert await kept.histories.purge() == 2
+    assert await kept.said(ANNA) == ["a", "a!", "b", "b!", "c", "c!", "d", "d!"]
+    kept.clock.advance(20 * DAY_S)
+    assert await kept.histories.purge() == 1
+    assert kept.tables.rows(TABLE) == []
+
+
+async def test_more_turns_than_a_page_holds_come_back() -> None:
+    kept = Kept()
+    for text in ("a", "b", "c"):
+        await kept.say(ANNA, text)
+    request = uuid7_hex(kept.clock.utc().timestamp() + next(kept.numbers))
+    await kept.histories.append(ANNA, request, [], 30)  # so messages are fewer than rows
+    assert await kept.said(ANNA, 2) == ["c", "c!"]
+    kept.tables.sparse = True
+    assert await kept.said(ANNA, 2) == ["c", "c!"]
+    assert (await kept.histories.load(ANNA, 6)).complete
+
+
+class Failing(Kept):
+    """Writes blobs, and no rows beside them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.insert = self.tables.insert
+
+    async def lose(self, owner: Owner, text: str) -> None:
+        self.tables.insert = self._fail  # type: ignore[method-assign]
+        with pytest.raises(StoreUnavailable):
+            await self.say(owner, text)
+        self.tables.insert = self.insert  # type: ignore[method-assign]
+
+    async def _fail(self, *_: object) -> str:
+        raise StoreUnavailable("the table store did not answer; try again")
+
+
+async def test_a_large_turn_that_never_got_its_row_is_deleted_when_its_time_is_over() -> None:
+    kept = Failing()
+    await kept.lose(ANNA, LARGE)
+    await kept.lose(OTHERS[0], LARGE)
+    await kept.say(OTHERS[0], LARGE)
+    kept.clock.advance(30 * DAY_S)
+    await kept.lose(ANNA, LARGE)
+    await kept.histories.purge()
+    assert len(kept.blobs.data) == 1  # its conversation may just be going on
+    kept.clock.advance(31 * DAY_S)
+    await kept.histories.purge()
+    assert (kept.blobs.names(), kept.tables.rows(TABLE)) == ([], [])
+
+
+async def test_what_goes_on_keeps_its_large_turns_while_older_ones_are_deleted() -> None:
+    kept = Failing()
+    await kept.lose(ANNA, LARGE)
+    await kept.say(ANNA, LARGE)
+    partition = kept.histories._partition(ANNA)
+    assert await kept.histories._erase(partition, kept.clock.utc()) == 1
+    assert [len(kept.blobs.data), (await kept.said(ANNA))[0] == LARGE] == [2, True]
+    assert await kept.histories.erase(ANNA) == 1
+    assert (kept.blobs.names(), await kept.said(ANNA)) == ([], [])
