@@ -29,9 +29,9 @@ class Kept:
         self.histories = Histories(self.tables, self.blobs, b"pepper", self.clock)
         self.numbers = itertools.count()
 
-    async def say(self, owner: Owner, text: str) -> str:
+    async def say(self, owner: Owner, text: str, days: int = 30) -> str:
         request = uuid7_hex(self.clock.utc().timestamp() + next(self.numbers))
-        assert await self.histories.append(owner, request, turn(text), 30)
+        assert await self.histories.append(owner, request, turn(text), days)
         return request
 
     async def said(self, owner: Owner, most: int = 200) -> list[str]:
@@ -177,9 +177,18 @@ async def test_a_large_turn_that_never_got_its_row_is_deleted_when_its_time_is_o
 async def test_what_goes_on_keeps_its_large_turns_while_older_ones_are_deleted() -> None:
     kept = Failing()
     await kept.lose(ANNA, LARGE)
+    await kept.say(ANNA, LARGE, days=1)
     await kept.say(ANNA, LARGE)
-    partition = kept.histories._partition(ANNA)
+    kept.clock.advance(DAY_S)
+    await kept.lose(ANNA, LARGE)
+    partition, now = kept.histories._partition(ANNA), kept.clock.utc()
+    assert await kept.histories._erase(partition, now) == 1
+    assert len(kept.blobs.data) == 3  # that without a row for a day may still get it
+    kept.clock.advance(1)
     assert await kept.histories._erase(partition, kept.clock.utc()) == 1
     assert [len(kept.blobs.data), (await kept.said(ANNA))[0] == LARGE] == [2, True]
+    kept.clock.advance(2 * DAY_S)
+    assert await kept.histories._erase(partition, kept.clock.utc()) == 1
+    assert [len(kept.blobs.data), (await kept.said(ANNA))[0] == LARGE] == [1, True]
     assert await kept.histories.erase(ANNA) == 1
     assert (kept.blobs.names(), await kept.said(ANNA)) == ([], [])
