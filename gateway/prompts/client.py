@@ -144,10 +144,10 @@ def _plain(prompt: PromptFile) -> PromptFile:
 
 
 def _refusal(status: int, body: bytes) -> str:
-    """Return what a gateway said when it refused."""
+    """Return what a gateway said when it refused: a problem of RFC 9457."""
     try:
-        error = json.loads(body)["error"]
-        return f"{error['message']} ({status} {error['code']})"
+        problem = json.loads(body)
+        return f"{problem['detail']} ({status} {problem['code']})"
     except (ValueError, KeyError, TypeError):
         return f"the answer was {status}, and not from a gateway"
 

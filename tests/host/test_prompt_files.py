@@ -69,3 +69,14 @@ def test_a_pushed_prompt_is_shown_to_callers_with_its_api(gateway: Any, name: st
     assert set(variables["properties"]) == set(shown["input_schema"]["properties"]) == set(shown["examples"][0])
     invoked = ask(gateway, "POST", f"/v1/prompts/{name}/invoke", {"variables": shown["examples"][0]})
     assert (invoked.status, invoked.headers["x-gateway-prompt-version"]) == (200, "1")
+
+
+def test_a_refusal_says_why_in_the_gateways_words(run: Run, tmp_path: Path) -> None:
+    text = "name: bad\nmodel: gpt-4o-mini\nmessages:\n- role: user\n  content: '{{unclosed'\n"
+    (tmp_path / "bad.yaml").write_text(text, encoding="utf-8")
+    code, said = run("push", tmp_path)
+    assert code == 2
+    assert "messages[0].content" in said
+    assert "not from a gateway" not in said
+    code, said = run("push", EXAMPLES, key="gwk_nobody_issued_this")
+    assert (code, "401" in said, "not from a gateway" in said) == (2, True, False)

@@ -44,7 +44,7 @@ class Served:
         place = [unquote(step) for step in parts.path.split("/")[3:]]
         query = dict(parse_qsl(parts.query))
         if key != f"Bearer {KEY}":
-            return 401, {"error": {"message": "this key does not work", "code": "invalid_api_key"}}
+            return 401, {"detail": "this key does not work", "code": "invalid_api_key"}
         works: dict[tuple[str, int], Callable[[PromptAdministration, Asked], Awaitable[Any]]] = {
             ("GET", 0): lambda each, asked: each.list(asked),
             ("GET", 2): lambda each, asked: each.versions(asked, place[0]),
@@ -55,10 +55,10 @@ class Served:
         try:
             return 200, self.call(works[method, len(place)], document, **query)
         except GatewayError as exc:
-            return exc.status, {"error": {"message": exc.message, "code": exc.code}}
+            return exc.status, {"detail": exc.message, "code": exc.code}
 
-    async def _has(self, tenant: str) -> bool:
-        return tenant == "acme"
+    async def _has(self, tenant: str) -> object | None:
+        return tenant if tenant == "acme" else None
 
     async def _run(self, work: Awaitable[Any]) -> Any:
         return await work
