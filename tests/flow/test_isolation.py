@@ -249,4 +249,9 @@ STORES = {
     "series": "the row's key",
     "health": "shared: backends are",
     "overrides": "shared: the operator's",
+    "prompts": "the partition; `~` is shared",
+    "experiments": "the partition; `~` is shared",
+    "feedback": "the partition",
+    "lookups": "the partition; without a tenant it is shared",
+    "conversations": "the partition",
 }

@@ -26,6 +26,7 @@ from gateway.errors import UpstreamError
 from gateway.metering.tokens import TokenCounter
 from gateway.routes.http import Request
 from gateway.settings import Settings, load_settings
+from tests.fakes.blobs import FakeBlobs
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTables
 from tests.house.asks_prompts import MAKE_INVOKED
@@ -210,7 +211,7 @@ async def whole(
     } | over  # fmt: skip
 
     async def stores(settings: Settings, identity: Any) -> tuple[Any, Any]:
-        return tables, mock.AsyncMock()
+        return tables, FakeBlobs()
 
     with contextlib.ExitStack() as patches:
         patches.enter_context(mock.patch.object(container, "clock", clock))
