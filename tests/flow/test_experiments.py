@@ -1,14 +1,16 @@
 """Calls in experiments: who gets what, what counts, and what everybody gets in the end."""
 
+import itertools
 import json
 from collections import Counter
 
 import pytest
 
-from gateway.domain.call import Operation
+from gateway.domain.call import Operation, UpstreamRequest
 from gateway.domain.ids import uuid7_hex
 from gateway.domain.management import Asked
 from tests.builders import make_product
+from tests.fakes.upstream import Reply
 from tests.flow.street import CHAT, completion
 from tests.flow.studio import ADMINISTRATOR, StudioStreet, studio_catalog
 
@@ -124,3 +126,28 @@ async def test_feedback_on_a_call_reaches_its_variants_results(street: StudioStr
     shown = {each["id"]: (each["units"], each["metrics"]["feedback.thumbs"]["mean"]) for each in results["variants"]}
     assert sum(units for units, _ in shown.values()) == 20
     assert {mean for _, mean in shown.values()} == {1.0}
+
+
+async def test_the_minutes_chore_rolls_a_canary_back_whose_guard_got_worse(street: StudioStreet) -> None:
+    numbers = itertools.count()
+
+    def answer(request: UpstreamRequest) -> Reply:
+        tokens = next(numbers) % 7 + (900 if json.loads(request.body).get("temperature") == 0 else 100)
+        return completion(usage={"prompt_tokens": tokens, "completion_tokens": 1, "total_tokens": tokens + 1})
+
+    street.upstream.does = answer
+    variants = [{"id": "control"}, {"id": "canary", "parameters": {"temperature": 0}}]
+    guards = [{"metric": "total_tokens", "better": "lower", "margin": 20}]
+    await street.run({"on": {"model": "gpt-4o"}, "variants": variants, "guards": guards, "min_units": 20})
+    for number in range(200):
+        request_id = f"req_{uuid7_hex(street.clock.utc().timestamp())}"
+        await street.call(CHAT, headers={"x-gateway-user": f"u{number}"}, request_id=request_id)
+        street.clock.advance(0.1)
+    await street.records()
+    street.clock.advance(120)
+    await street.studio.every_minute["experiments"]()
+    told = (await street.studio.experiments.read(Asked(ADMINISTRATOR), "test")).value
+    assert (told["state"], "total_tokens" in told["reason"]) == ("rolled_back", True)
+    await street.call(CHAT, headers={"x-gateway-user": "u1"})
+    assert "temperature" not in street.sent
+    assert [entity.values["kind"] for entity in street.tables.rows("alerts") if "kind" in entity.values] == ["gateway.experiment.ended"]
