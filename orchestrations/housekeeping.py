@@ -1,4 +1,4 @@
-"""What runs by the clock: alerts every minute, the rest every quarter of an hour.
+"""What runs by the clock: alerts and experiments every minute, the rest every quarter of an hour.
 
 A Functions timer runs on one instance at a time; its schedule is six fields, the seconds first, in UTC. What is done, and that
 doing it twice does no harm, is the business of `gateway/alerts/housekeeping.py`.
