@@ -52,6 +52,7 @@ async def explain(
         product: The caller's.
         now_s: On the Clock.
     """
+    flight.draft.experiment = flight.draft.variant = ""  # nobody gets an answer to judge the variant by
     request, blocked = await _guarded(guardian, flight, request, product)
     target, confined = dispatcher.target(flight, request)
     kind = dispatcher.kind(request)

@@ -147,7 +147,7 @@ class Guardian:
         opened = await open_call(flight, request, whole=True)
         fault = await self._fault(check, request, opened, guarded, tally)
         outcome = None
-        if fault is not None and config.repair:
+        if fault is not None and (config.repair or await self._insists(request, opened, guarded, tally)):
             again = msgspec.structs.replace(request, call=repair_call(request.call, text_of(opened), fault))
             flight.set_aside(usage_of(opened), text_of(opened))
             opened.response.close()
@@ -155,9 +155,10 @@ class Guardian:
             fault = await self._fault(check, request, opened, guarded, tally)
             outcome = Outcome.REPAIRED if fault is None else None
         tally.add(Reading((Finding(0, 0, "json_schema", reason=fault),) if fault is not None else ()), 0)
-        flight.draft.verdicts.append(tally.verdict(outcome))
+        refused = fault is not None and (guard.action is Action.BLOCK or await self._insists(request, opened, guarded, tally))
+        flight.draft.verdicts.append(tally.verdict(Outcome.BLOCKED if refused else outcome))
         flight.draft.guard_s += tally.ms / 1000
-        if fault is not None and guard.action is Action.BLOCK:
+        if refused:
             opened.response.close()
             flight.usage = usage_of(opened)
             raise UpstreamError(
@@ -177,6 +178,16 @@ class Guardian:
         tally.add(Reading(), len(text))
         tally.ms += (self._clock.now_s() - started_s) * 1000
         return fault
+
+    async def _insists(self, request: Request, opened: Opened, guarded: Guarded, tally: Tally) -> bool:
+        """Tell whether an answer misses the form that the call's prompt asks for, whatever the product's guardrail does about its own."""
+        form = _form_of(request)
+        if form is None or guarded.form is None:
+            return False
+        beside = Tally(guarded.form, Direction.OUTPUT)  # the text is counted once
+        fault = await self._fault(SchemaCheck(form), request, opened, guarded, beside)
+        tally.ms += beside.ms
+        return fault is not None
 
     async def _guards(self, request: Request, product: Product) -> Lineup:
         """Return the guardrails that hold for a call, in their order; put together once."""
@@ -205,7 +216,7 @@ class Guardian:
         if lineup.form is not None:
             config = lineup.form.config
             assert isinstance(config, JsonSchema)
-            both = [{"$id": "urn:guardrail", **config.schema}, {"$id": "urn:prompt", **form.schema}]
+            both = [{**config.schema, "$id": "urn:guardrail"}, {**form.schema, "$id": "urn:prompt"}]  # where their references start
             form = msgspec.structs.replace(config, id=f"{config.id} {form.id}", schema={"allOf": both})
         return msgspec.structs.replace(lineup, form=self._ready(tenant, form))
 

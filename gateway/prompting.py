@@ -8,7 +8,8 @@ What a body is made of besides the call's own bytes is kept in `Origins`, so tha
 A call of a model that an experiment varies goes through `vary`, once its model is known.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from gateway.domain.call import Answer, Call, Inbound, Operation
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.experiments import Assignment, Experiment
 from gateway.domain.labels import SESSION, Labels
-from gateway.domain.prompt_body import Message, forced, messages_in
+from gateway.domain.prompt_body import Message, fits, forced, messages_in
 from gateway.domain.prompt_reference import Reference
 from gateway.domain.prompts import Prompted, PromptVersion, Rendered
 from gateway.domain.strict_json import parse_object
@@ -39,6 +40,7 @@ from gateway.prompts.memory import PromptMemory
 
 HISTORY = "x-gateway-history"
 USE, OFF = "use", "off"
+LARGE_BODY_BYTES = 256 * 1024  # above this a body is read in a thread
 PROMPTED = frozenset({Operation.CHAT, Operation.RESPONSES})
 _NOTHING_FOUND = Found()
 
@@ -101,7 +103,7 @@ class Prompting:
         mode = _history_mode(inbound, labels)
         if inbound.operation not in PROMPTED or not (mode == USE or inbound.path_prompt or b'"prompt"' in inbound.body):
             return inbound, PLAIN
-        reference = reference_of(inbound)
+        reference = await _done(inbound, reference_of, inbound)
         if reference is None and mode != USE:
             return inbound, PLAIN
         context = context_of(principal, labels)
@@ -109,7 +111,7 @@ class Prompting:
         if reference is not None:
             version, assignment = await self._version(principal, labels, inbound, reference)
             draft.prompt, draft.prompt_version, draft.keeps_sent = version.name, version.version, True
-            found = await self._look_up(draft, version, reference.variables, principal, context, catalog)
+            found = await self._look_up(draft, version, reference, principal, context, catalog)
         owner = _owner(principal, product, labels, mode, version)
         if owner is not None:
             _check_alone(inbound)
@@ -117,7 +119,7 @@ class Prompting:
         if owner is not None and product is not None and product.history is not None:
             past = await self._turns.past(owner, product.history)
         ingredients = Ingredients(version, context, found.values, past, forced_by(assignment))
-        body, rendered = body_of(inbound, reference, ingredients)
+        body, rendered = await _done(inbound, body_of, inbound, reference, ingredients)
         prompted = Prompted(version, found.text) if version is not None else None
         turn = _turn(inbound, reference, rendered) if owner is not None else ()
         _expose(draft, assignment)
@@ -139,12 +141,13 @@ class Prompting:
         if model is None or inbound.operation not in PROMPTED or origins.assignment is not None:
             return None
         experiments = await self._running(principal.tenant)
-        if not experiments or (experiment := for_model(experiments, model.id)) is None:
+        experiment = for_model(experiments, model.id) if experiments else None
+        if experiment is None or not fits(inbound.operation, *(each.parameters for each in experiment.variants)):
             return None
         assignment = _assign(experiment, principal, labels, inbound.request_id)
         _expose(draft, assignment)
         ingredients = msgspec.structs.replace(origins.ingredients, forced=forced_by(assignment))
-        body = forced(inbound.operation, inbound.body, ingredients.forced)
+        body = await _done(inbound, forced, inbound.operation, inbound.body, ingredients.forced)
         origins = msgspec.structs.replace(origins, assignment=assignment, ingredients=ingredients)
         return _with(inbound, body, ingredients.forced), origins
 
@@ -167,7 +170,7 @@ class Prompting:
         version = version or await self._prompts.resolve(tenant, name, reference.wanted, place=place)
         experiments = await self._running(tenant)
         experiment = for_prompt(experiments, name, reference.wanted, version.tenant) if experiments else None
-        if experiment is None:
+        if experiment is None or not fits(inbound.operation, *(each.parameters for each in experiment.variants)):
             return version, None
         assignment = _assign(experiment, principal, labels, inbound.request_id)
         if assignment.variant.version is not None:
@@ -178,7 +181,7 @@ class Prompting:
         self,
         draft: Draft,
         version: PromptVersion,
-        variables: Mapping[str, Any],
+        reference: Reference,
         principal: Principal,
         context: Mapping[str, str],
         catalog: Catalog,
@@ -192,7 +195,8 @@ class Prompting:
             message = f"the lookup {gone!r}, which the prompt {version.name!r} needs, is not in the catalogue any more; ask its operator"
             raise Unavailable(message, code="lookup_failed")
         waiting_s = self._clock.now_s()
-        found = await self._lookups.fetch(wanted, Asking(principal.tenant, principal.data_zone, variables, context))
+        asking = Asking(principal.tenant, principal.data_zone, reference.variables, context, reference.param)
+        found = await self._lookups.fetch(wanted, asking)
         draft.upstream_wait_s += self._clock.now_s() - waiting_s
         draft.changes += found.notes
         return found
@@ -204,6 +208,13 @@ def forced_by(assignment: Assignment | None) -> Mapping[str, Any]:
         return {}
     variant = assignment.variant
     return {**variant.parameters, "model": variant.model} if variant.model else variant.parameters
+
+
+async def _done[**P, R](inbound: Inbound, make: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Make something of a request's body; of a large one in a thread, where it holds up no other call."""
+    if len(inbound.body) > LARGE_BODY_BYTES:
+        return await asyncio.to_thread(make, *args, **kwargs)
+    return make(*args, **kwargs)
 
 
 def _with(inbound: Inbound, body: bytes, members: Mapping[str, Any]) -> Inbound:

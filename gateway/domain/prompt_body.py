@@ -96,6 +96,22 @@ def forced(operation: Operation, body: bytes, parameters: Mapping[str, Any]) -> 
     return splice(body, {name: _encode(value) for name, value in members.items()})
 
 
+def fits(operation: Operation, *parameters: Mapping[str, Any]) -> bool:
+    """Tell whether `forced` can put any of these into a request.
+
+    An experiment is not for requests that one of its variants does not fit: were only that one left out, those who get it would
+    be others than those who get the control.
+    """
+    if operation is Operation.CHAT:
+        return True
+    try:
+        for each in parameters:
+            _of_responses(each)
+    except PromptError:
+        return False
+    return True
+
+
 def messages_in(operation: Operation, document: Mapping[str, Any]) -> list[Message]:
     """Return the call's own messages in chat's form; items of a Responses request that are no words, calls or results are left out."""
     if operation is Operation.CHAT:
@@ -195,7 +211,12 @@ def _of_responses(parameters: Mapping[str, Any]) -> dict[str, Any]:
             form = value.get("json_schema")
             found["text"] = {"format": {"type": value.get("type"), **(form if type(form) is dict else {})}}
         elif name == "tools" and type(value) is list:
-            found["tools"] = [{"type": "function", **each["function"]} if type(each.get("function")) is dict else each for each in value]
+            found["tools"] = [_tool(each) for each in value]
         else:
             raise PromptError(f"the prompt's parameter {name!r} has no place in a Responses request; ask at /v1/chat/completions")
     return found
+
+
+def _tool(tool: Any) -> Any:
+    function = tool.get("function") if type(tool) is dict else None
+    return {"type": "function", **function} if type(function) is dict else tool

@@ -20,12 +20,14 @@ class Asking(msgspec.Struct, frozen=True):
         data_zone: To which it is pinned, such as `eu`; empty for none.
         variables: The call's, as sent.
         context: What the gateway knows of the caller and no client can forge.
+        param: Where the variables stand in the request, for errors.
     """
 
     tenant: str
     data_zone: str = ""
     variables: Mapping[str, Any] = {}
     context: Mapping[str, Any] = {}
+    param: str = "prompt.variables"
 
     def __repr__(self) -> str:
         return f"Asking({self.tenant!r}, …)"  # variables are a client's words
@@ -60,10 +62,10 @@ def _values(asking: Asking, source: str) -> Mapping[str, Any]:
 
 def _text(lookup: Lookup, asking: Asking, source: str, name: str) -> str:
     value = _values(asking, source).get(name)
-    param = f"prompt.variables.{name}" if source == "variables" else None
+    param, code = (f"{asking.param}.{name}", "missing_variable") if source == "variables" else (None, "prompt_invalid")
     said = f"the variable {name!r}" if source == "variables" else f"the context variable {name!r}"
     if value is None or value == "":
-        raise PromptError(f"the lookup {lookup.id!r} needs {said}, and the call has none", param=param)
+        raise PromptError(f"the lookup {lookup.id!r} needs {said}, and the call has none", param=param, code=code)
     if isinstance(value, bool | int | float):
         return msgspec.json.encode(value).decode()
     if not isinstance(value, str) or len(value) > MAX_CHARACTERS:

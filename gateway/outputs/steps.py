@@ -8,7 +8,6 @@
 - Everything else of the answer keeps its value: ids, usage, tool calls, refusals. Where no step does anything the body keeps its bytes.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -64,7 +63,7 @@ async def apply(steps: Sequence[Step], operation: Operation, body: bytes, ask: A
 async def _one(step: Step, texts: list[str], ask: Ask) -> tuple[dict[str, Any], list[bool | None]]:
     """Do a step to all texts, in place; return the fields that it adds, and for each text whether it was done, None for nothing to do."""
     if isinstance(step, Classify):
-        labels = await asyncio.gather(*(_label(step, text, ask) for text in texts))
+        labels = [await _label(step, text, ask) for text in texts]  # a call asks one other model at a time
         return {step.field: _alone(labels)}, [label is not None for label in labels]
     if isinstance(step, Extract) and step.pattern:
         matches = [match for text in texts for match in _matches(step.pattern, text)]
