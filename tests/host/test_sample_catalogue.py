@@ -9,6 +9,7 @@ import pytest
 from gateway.domain.call import Operation
 from gateway.routes.table import ANTHROPIC_ROWS, AZURE_ROWS, OPENAI_ROWS
 from tests.host.asking import ask, chat, marker, upstream_requests
+from tests.host.test_manage_access import manage
 
 TEXTS: dict[Operation, Callable[[str], dict[str, Any]]] = {
     Operation.CHAT: lambda text: {"messages": [{"role": "user", "content": text}]},
@@ -44,7 +45,11 @@ def test_rules_lead_calls_by_their_tags(gateway: Any, model: str, tags: str, dep
 @pytest.mark.parametrize(("path", "operation"), TEXT_ROUTES, ids=[path for path, _ in TEXT_ROUTES])
 def test_no_text_route_leads_confidential_words_to_another_maker(gateway: Any, path: str, operation: Operation, model: str) -> None:
     mark = marker()
-    target = f"/{path.format(deployment=model)}?api-version=2024-10-21"
+    if "{invoked}" in path:
+        said = {"model": "gpt-4o", "messages": [{"role": "system", "content": "Be brief."}]}
+        assert manage(gateway, "POST", "prompts/confided/versions", said).status in {200, 201}
+        assert manage(gateway, "PUT", "prompts/confided/labels/production", {"version": 1}).status == 200
+    target = f"/{path.format(deployment=model, invoked='confided')}?api-version=2024-10-21"
     reply = ask(gateway, "POST", target, {"model": model} | TEXTS[operation](mark), {"x-gateway-tags": "classification=confidential"})
     assert 200 <= reply.status < 500, reply
     assert reply.status != 200 or reply.headers["x-gateway-deployment"] == "phi-private"

@@ -15,6 +15,7 @@ from gateway.domain.catalog_price_schema import TenantPriceEntry
 from gateway.domain.catalog_schema import BackendEntry, DeploymentEntry, ModelEntry, ProductEntry, RuleEntry
 from gateway.domain.deployment import AuthType, Price
 from gateway.domain.guardrails import BUILT_IN, Guardrail
+from gateway.domain.lookups import Lookup
 from gateway.domain.policy import (
     STRATEGIES,
     Enrichment,
@@ -310,7 +311,7 @@ def test_the_catalogue_that_is_shown_whole_loads() -> None:
     shown = {name for section in document.values() if isinstance(section, list) for item in section for name in item}
     kinds = tuple(type(each) for each in catalog.guardrails.values())
     assert set(kinds) == set(get_args(Guardrail.__value__))
-    entries = (BackendEntry, DeploymentEntry, ModelEntry, RuleEntry, TenantPriceEntry, ProductEntry, *kinds)
+    entries = (BackendEntry, DeploymentEntry, ModelEntry, RuleEntry, TenantPriceEntry, ProductEntry, *get_args(Lookup.__value__), *kinds)
     assert {name for entry in entries for name in entry.__struct_encode_fields__} | {"type"} == shown
 
 
