@@ -38,8 +38,8 @@ def steps(facts: dict[str, Any], simulator_url: str) -> tuple[Step, ...]:
         return seen
 
     return (
-        Step("a prompt, by its name and variables", lambda client: asked(client, 1), 200),
-        Step("its label moves, and the next call", lambda client: asked(client, 2), 200),
+        Step("a prompt, by name and variables", lambda client: asked(client, 1), 200),
+        Step("its label moves, the next call", lambda client: asked(client, 2), 200),
         Step("a variable is missing", lambda client: called(client, {"who": "Ann"}), 400),
     )
 
